@@ -20,28 +20,28 @@ struct test {
 static struct test *test_first, **test_last = &test_first;
 static int test_bad; // failed checks of the running test
 
-#define TEST(name)                                                                                 \
-    static void test_##name(void);                                                                 \
-    static struct test test_node_##name = {#name, test_##name, NULL};                              \
-    __attribute__((constructor)) static void test_add_##name(void)                                 \
-    {                                                                                              \
-        *test_last = &test_node_##name;                                                            \
-        test_last = &test_node_##name.next;                                                        \
-    }                                                                                              \
+#define TEST(name)                                                                             \
+    static void test_##name(void);                                                             \
+    static struct test test_node_##name = {#name, test_##name, NULL};                          \
+    __attribute__((constructor)) static void test_add_##name(void)                             \
+    {                                                                                          \
+        *test_last = &test_node_##name;                                                        \
+        test_last = &test_node_##name.next;                                                    \
+    }                                                                                          \
     static void test_##name(void)
 
 // Each CHECK is an expression: true when it held, so that `if (!CHECK(p)) return;` works.
 #define CHECK(cond) test_check((cond), __FILE__, __LINE__, #cond)
-#define CHECK_EQ_INT(got, want)                                                                    \
+#define CHECK_EQ_INT(got, want)                                                                \
     test_check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__, #got)
 // Either side may be a str_t or a C string.
-#define CHECK_EQ_STR(got, want)                                                                    \
+#define CHECK_EQ_STR(got, want)                                                                \
     test_check_str(TEST_STR(got), TEST_STR(want), __FILE__, __LINE__, #got)
 // Context for checks in a loop, printf-style: if (!CHECK(x)) TEST_NOTE("case %d", i);
 #define TEST_NOTE(...) ((void)fprintf(stderr, "    " __VA_ARGS__), (void)fputc('\n', stderr))
 
-#define TEST_STR(s)                                                                                \
-    _Generic((s), str_t: test_same, char *: str_from, const char *: str_from)(s)
+#define TEST_STR(s)                                                                            \
+    _Generic((s), str_t : test_same, char * : str_from, const char * : str_from)(s)
 
 __attribute__((unused)) static inline str_t test_same(str_t s)
 {
@@ -58,13 +58,14 @@ __attribute__((unused)) static bool test_check(bool ok, const char *file, int li
     return ok;
 }
 
-__attribute__((unused)) static bool test_check_int(intmax_t got, intmax_t want, const char *file,
-                                                   int line, const char *what)
+__attribute__((unused)) static bool test_check_int(intmax_t got, intmax_t want,
+                                                   const char *file, int line, const char *what)
 {
     if (got == want)
         return true;
     test_bad++;
-    fprintf(stderr, "  %s:%d: %s is %" PRIdMAX ", not %" PRIdMAX "\n", file, line, what, got, want);
+    fprintf(stderr, "  %s:%d: %s is %" PRIdMAX ", not %" PRIdMAX "\n", file, line, what, got,
+            want);
     return false;
 }
 
