@@ -35,9 +35,18 @@ function M.echo(request)
   return { headers = { ["Content-Type"] = "application/json" }, body = cjson.encode(description) }
 end
 
+-- A sender may give up within a message; a malformed message is an error of the spec's task.
+local function next_request(c)
+  local ok, request = pcall(c.read_request, c)
+  if not ok and not request:find("^connection %l+ inside a message") then
+    error(request, 0)
+  end
+  return ok and request
+end
+
 local function serve(self, c)
   while true do
-    local request = c:read_request()
+    local request = next_request(c)
     if not request then
       return
     end
@@ -66,7 +75,6 @@ local function accepted(self, sock)
     return request, err
   end
   c.index = #self.connections
-  c.limit = nil
   sched.spawn(function()
     if self.tls and not c:start_tls(self.tls) then
       c:close()
