@@ -1,0 +1,192 @@
+-- Runs each entity through its schema; a plugin through the common part joined with its own.
+-- Names, references and uniqueness are links.lua's.
+-- Invariant: entry.output exists exactly when the entity has no schema error.
+
+local Schema = require("moongate.schema")
+
+local cures = require("moongate.config.cures")
+local entities = require("moongate.config.entities")
+
+local M = {}
+
+local schemas = {}
+for _, kind in ipairs(entities.ORDER) do
+  schemas[kind] = assert(Schema.new(entities[kind]))
+end
+
+-- plugin schemas --------------------------------------------------------------------------------
+
+local function append(target, items)
+  for _, item in ipairs(items or {}) do
+    target[#target + 1] = item
+  end
+end
+
+local function join_fields(definition)
+  local own, fields, seen = {}, {}, {}
+  for _, item in ipairs(definition.fields or {}) do
+    local name, field = next(item)
+    own[name] = field
+  end
+  for _, item in ipairs(entities.plugins.fields) do
+    local name, field = next(item)
+    seen[name] = true
+    fields[#fields + 1] = { [name] = own[name] and Schema.merge_field(field, own[name]) or field }
+  end
+  for _, item in ipairs(definition.fields or {}) do
+    local name = next(item)
+    if not seen[name] then
+      fields[#fields + 1] = item
+    end
+  end
+  return fields
+end
+
+local function require_config(fields)
+  for i, item in ipairs(fields) do
+    local field = item.config
+    if field and field.type == "record" then
+      fields[i] = { config = Schema.merge_field(field, { required = true }) }
+    end
+  end
+end
+
+--- The schema of plugin entities named definition.name, or nil and what is wrong with it.
+function M.plugin_schema(definition)
+  if type(definition) ~= "table" or type(definition.fields) ~= "table" then
+    return nil, "error in schema definition: no 'fields' table"
+  end
+  for i, item in ipairs(definition.fields) do
+    if type(item) ~= "table" or type((next(item))) ~= "string" then
+      return nil, "fields[" .. i .. "] must be a table of one field name"
+    end
+  end
+  local joined = { name = definition.name or "plugin", fields = join_fields(definition),
+    entity_checks = {}, transformations = definition.transformations,
+    shorthand_fields = definition.shorthand_fields }
+  require_config(joined.fields)
+  append(joined.entity_checks, definition.entity_checks)
+  return Schema.new(joined)
+end
+
+local function find_plugin_schema(run, name)
+  local found = run.plugin_schemas[name]
+  if found == nil then
+    local definition, err = run.opts.plugin_schema(name)
+    found = {}
+    if definition then
+      found.schema, found.err = M.plugin_schema(definition)
+    else
+      found.err = err
+    end
+    run.plugin_schemas[name] = found
+  end
+  return found.schema, found.err
+end
+
+local function report_plugin(run, entry, name, err)
+  if err then
+    run.problems:at(entry, { "name" }, "plugin '" .. name .. "' cannot be used: " .. err, {
+      cure = "correct plugins/" .. name .. "/schema.lua" })
+    return
+  end
+  local near = run.opts.plugin_names and cures.closest(name, run.opts.plugin_names())
+  run.problems:at(entry, { "name" }, "plugin '" .. name .. "' not enabled; add the '" .. name
+    .. "' plugin to the 'plugins' directory", {
+      cure = near and "did you mean '" .. near .. "'?"
+        or "it needs plugins/" .. name .. "/handler.lua and schema.lua" })
+end
+
+local function schema_of(run, entry)
+  if entry.kind ~= "plugins" then
+    return schemas[entry.kind]
+  end
+  local name = entry.input.name
+  if type(name) ~= "string" or name == "" then
+    return schemas.plugins
+  end
+  local schema, err = find_plugin_schema(run, name)
+  if not schema then
+    report_plugin(run, entry, name, err)
+  end
+  return schema
+end
+
+-- errors ----------------------------------------------------------------------------------------
+
+local function fields_at(schema, keys)
+  local record, field = schema.record, nil
+  for i = 1, #keys - 1 do
+    if type(keys[i]) == "number" then
+      field = field and field.elements
+    else
+      field = record and record.by_name[keys[i]]
+    end
+    record = field and field.type == "record" and Schema.compile(field) or nil
+  end
+  return record
+end
+
+local function allowed_names(entry, schema, keys)
+  local record = fields_at(schema, keys)
+  if not record then
+    return nil
+  end
+  local names = {}
+  append(names, record.names)
+  for _, shorthand in ipairs(record.shorthands) do
+    names[#names + 1] = shorthand.name
+  end
+  if #keys == 1 then
+    for child in pairs(entities[entry.kind].children or {}) do
+      names[#names + 1] = child
+    end
+    table.sort(names)
+  end
+  return names
+end
+
+local function report(run, entry, schema, failed)
+  for _, item in ipairs(schema:flatten_errors(failed)) do
+    local fields = item.message == "unknown field" and allowed_names(entry, schema, item.path)
+    run.problems:at(entry, item.path, item.message, { fields = fields or nil })
+  end
+end
+
+local function add_select_tags(run, output)
+  if #run.select_tags == 0 then
+    return
+  end
+  local tags, seen = Schema.deep_copy(output.tags) or require("moongate.util.json_encode").array(), {}
+  for _, tag in ipairs(tags) do
+    seen[tag] = true
+  end
+  for _, tag in ipairs(run.select_tags) do
+    if not seen[tag] then
+      seen[tag] = true
+      tags[#tags + 1] = tag
+    end
+  end
+  output.tags = tags
+end
+
+--- Validates one prepared entry.
+function M.run(run, entry)
+  local schema = schema_of(run, entry)
+  if not schema then
+    return
+  end
+  local output, failed, warnings = schema:process(entry.input, { transform = run.transform })
+  if not output then
+    report(run, entry, schema, failed)
+  else
+    entry.output, entry.schema, warnings = output, schema, failed
+    add_select_tags(run, output)
+  end
+  for _, warning in ipairs(warnings or {}) do
+    run.problems:at(entry, warning.path, "deprecated: " .. tostring(warning.message), {
+      severity = "warning" })
+  end
+end
+
+return M

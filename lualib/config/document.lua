@@ -1,0 +1,168 @@
+-- Turns checked entities into the document the C side builds a generation from.
+-- Everything is validated before; this only leaves out what is disabled and numbers the rest.
+-- Invariant: references are 1-based indexes into the document's own lists, or null.
+
+local json = require("moongate.util.json_encode")
+local null = json.null
+
+local address = require("moongate.schema.address")
+
+local M = {}
+
+local DEFAULT_TARGET_PORT = 8000
+
+local CREDENTIALS = {
+  { kind = "keyauth", entity = "keyauth_credentials", key = "key" },
+  { kind = "basicauth", entity = "basicauth_credentials", key = "username" },
+  { kind = "jwt", entity = "jwt_secrets", key = "key" },
+  { kind = "hmacauth", entity = "hmacauth_credentials", key = "username" },
+}
+
+local function copy_without(output, ...)
+  local copy = {}
+  for key, value in pairs(output) do
+    copy[key] = value
+  end
+  for i = 1, select("#", ...) do
+    copy[select(i, ...)] = nil
+  end
+  return copy
+end
+
+local function is_disabled(entry)
+  if entry.output.enabled == false then
+    return true
+  end
+  for _, field in ipairs({ "service", "route" }) do
+    local target = entry.refs[field]
+    if target and not target.number then
+      return true
+    end
+  end
+  return false
+end
+
+local function index_of(entry, field)
+  local target = entry.refs[field]
+  return target and target.number or null
+end
+
+-- Numbers the enabled entries of a kind and makes each into an object.
+local function list_of(run, kind, make)
+  local list = json.array()
+  for _, entry in ipairs(run.entries[kind]) do
+    if not is_disabled(entry) then
+      entry.number = #list + 1
+      list[entry.number] = make(entry)
+    end
+  end
+  return list
+end
+
+local function plain(entry)
+  return copy_without(entry.output)
+end
+
+local function make_service(entry)
+  local service = copy_without(entry.output, "enabled")
+  service.client_certificate = index_of(entry, "client_certificate")
+  return service
+end
+
+local function make_route(entry)
+  local route = copy_without(entry.output)
+  route.service = index_of(entry, "service")
+  return route
+end
+
+local function make_consumer(entry)
+  local consumer = copy_without(entry.output)
+  consumer.groups, consumer.consumer_groups = json.array(), json.array()
+  for _, group in ipairs(entry.groups_of or {}) do
+    table.insert(consumer.consumer_groups, group.number)
+  end
+  return consumer
+end
+
+local function make_plugin(entry)
+  local output = entry.output
+  local plugin = copy_without(output)
+  plugin.config = output.config or {}
+  plugin.ordering = output.ordering or null
+  plugin.instance_name = output.instance_name or null
+  for _, field in ipairs({ "route", "service", "consumer", "consumer_group" }) do
+    plugin[field] = index_of(entry, field)
+  end
+  return plugin
+end
+
+local function make_target(entry)
+  local host, port = address.split_port(entry.output.target)
+  local target = copy_without(entry.output, "target", "upstream")
+  target.host, target.port = host:match("^%[(.*)%]$") or host, port or DEFAULT_TARGET_PORT
+  return target
+end
+
+local function add_credentials(run, document)
+  document.credentials = json.array()
+  for _, row in ipairs(CREDENTIALS) do
+    for _, entry in ipairs(run.entries[row.entity]) do
+      local data = copy_without(entry.output, "consumer")
+      if row.kind == "basicauth" and run.passwords_are_hashed then
+        data.hashed = true
+      end
+      table.insert(document.credentials, {
+        kind = row.kind, key = entry.output[row.key], consumer = index_of(entry, "consumer"),
+        data = data,
+      })
+    end
+  end
+end
+
+local function add_acl_groups(run, document)
+  for _, entry in ipairs(run.entries.acls) do
+    table.insert(document.consumers[entry.refs.consumer.number].groups, entry.output.group)
+  end
+end
+
+local function add_upstreams(run, document)
+  document.upstreams = list_of(run, "upstreams", function(entry)
+    local upstream = copy_without(entry.output)
+    upstream.client_certificate = index_of(entry, "client_certificate")
+    upstream.targets = json.array()
+    return upstream
+  end)
+  for _, entry in ipairs(run.entries.targets) do
+    table.insert(document.upstreams[entry.refs.upstream.number].targets, make_target(entry))
+  end
+end
+
+local function add_certificates(run, document)
+  document.certificates = list_of(run, "certificates", function(entry)
+    local certificate = copy_without(entry.output)
+    certificate.snis = json.array()
+    return certificate
+  end)
+  for _, entry in ipairs(run.entries.snis) do
+    table.insert(document.certificates[entry.refs.certificate.number].snis, entry.output.name)
+  end
+  document.ca_certificates = list_of(run, "ca_certificates", plain)
+end
+
+--- The document of a run without errors.
+function M.build(run)
+  local document = { format = 1 }
+  add_certificates(run, document)
+  document.vaults = list_of(run, "vaults", plain)
+  document.consumer_groups = list_of(run, "consumer_groups", plain)
+  document.consumers = list_of(run, "consumers", make_consumer)
+  add_credentials(run, document)
+  add_acl_groups(run, document)
+  add_upstreams(run, document)
+  document.services = list_of(run, "services", make_service)
+  document.routes = list_of(run, "routes", make_route)
+  document.plugins = list_of(run, "plugins", make_plugin)
+  return document
+end
+
+return M

@@ -1,0 +1,99 @@
+-- Loads a set of configuration files: texts in, one normalised document or a list of problems out.
+-- It reads no file and knows no YAML library: both come in by `opts`. What it leaves to C: routers,
+-- plans, compiled regexes, certificates.
+-- Invariant: all mistakes of all files are found in one run; no document while there is an error.
+
+local check = require("moongate.config.check")
+local document = require("moongate.config.document")
+local entities = require("moongate.config.entities")
+local links = require("moongate.config.links")
+local prepare = require("moongate.config.prepare")
+local sha1 = require("moongate.util.sha1")
+local sources = require("moongate.config.sources")
+local tree = require("moongate.config.tree")
+local vaults = require("moongate.config.vaults")
+
+local Problems = require("moongate.config.problems")
+
+local M = {}
+
+local function new_run(opts)
+  local run = {
+    opts = {
+      parse_yaml = opts.parse_yaml, plugin_schema = opts.plugin_schema,
+      plugin_names = opts.plugin_names, getenv = opts.getenv or os.getenv,
+      sha1 = opts.sha1 or sha1.hex,
+    },
+    problems = Problems.new(), scalars = {}, defaults = {}, plugin_configs = {}, select_tags = {},
+    entries = {}, index = {}, used_keys = {}, combinations = {}, plugin_schemas = {},
+    members = {}, pairs_of_group = {}, entry_count = 0,
+  }
+  for _, kind in ipairs(entities.ORDER) do
+    run.entries[kind], run.index[kind] = {}, {}
+    run.used_keys[kind], run.combinations[kind] = {}, {}
+  end
+  return run
+end
+
+local function each(run, step)
+  for _, kind in ipairs(entities.ORDER) do
+    for _, entry in ipairs(run.entries[kind]) do
+      step(run, entry)
+    end
+  end
+end
+
+local function each_valid(run, step)
+  each(run, function(_, entry)
+    if entry.output then
+      step(run, entry)
+    end
+  end)
+end
+
+local function read_files(list, run)
+  local files = {}
+  for i, source in ipairs(list) do
+    files[#files + 1] = sources.read(source, i, run)
+  end
+  for _, file in ipairs(files) do
+    sources.merge_head(file, run)
+    tree.collect(file, run)
+  end
+  tree.sort(run)
+  local transform = run.scalars._transform
+  run.transform = not transform or transform.value
+  run.passwords_are_hashed = run.passwords_are_hashed or not run.transform
+end
+
+local function check_entities(run)
+  each(run, prepare.run)
+  each(run, links.register)
+  each(run, check.run)
+  each_valid(run, links.resolve)
+  links.resolve_groups(run)
+  each_valid(run, links.identify)
+  each_valid(run, links.check_combination)
+  each_valid(run, vaults.run)
+end
+
+--- Loads `list`, an array of { file = name, text = YAML } or { file = name, tree =, positions = }.
+-- opts.parse_yaml(text, file)  -> tree, positions; or nil, { line =, column =, message = }
+-- opts.plugin_schema(name)     -> schema definition; nil when unknown; nil and why when unusable
+-- opts.plugin_names()          -> list of known plugins, for "did you mean" (optional)
+-- opts.getenv(name)            -> value or nil (default: os.getenv)
+-- opts.sha1(bytes)             -> hexadecimal (default: plain Lua)
+-- Returns the document, or nil when there is an error; and the list of problems, warnings included:
+-- { severity = "error" | "warning", file, line, column, path, message, cure }.
+function M.load(list, opts)
+  local run = new_run(opts)
+  read_files(list, run)
+  check_entities(run)
+  local result = run.problems.errors == 0 and document.build(run) or nil
+  return result, run.problems:sorted()
+end
+
+--- One line for one problem: "kong.yaml:12:9: services[0].port: expected an integer (cure)".
+M.format_problem = Problems.format
+
+return M
