@@ -1,0 +1,120 @@
+-- The entities of the generation that the current request began with, as Lua tables: decoded from
+-- their JSON on first use, once per generation, never to be changed by callers.
+-- Not the plugins' configurations (runloop/conf).
+
+local c = require "moongate.abi.c"
+local json = require "moongate.abi.json"
+
+local C, native, num, state = c.C, c.native, c.num, c.state
+
+local _M = {}
+
+local KINDS = { "service", "route", "upstream", "consumer", "credential", "plugin" }
+local NULL_INDEX = -1
+
+-- generation number -> kind -> index -> table. Weak: a generation's go when Lua next collects
+-- after C has dropped it.
+local caches = {}
+
+local function cache_of(generation, kind)
+  local all = caches[generation]
+  if not all then
+    all = {}
+    for _, name in ipairs(KINDS) do
+      all[name] = {}
+    end
+    caches[generation] = all
+  end
+  return all[kind]
+end
+
+-- Called by the runloop when a generation is gone.
+function _M.forget(generation)
+  caches[generation] = nil
+end
+
+-- Entity `index` (0-based) of `kind` in the current request's generation (without a request: in
+-- the one in use), or nil.
+function _M.entity(kind, index)
+  if not index or index < 0 then
+    return nil
+  end
+  local generation = native.generation()
+  local cache = cache_of(generation, kind)
+  local found = cache[index]
+  if not found then
+    local text, extra = native.entity(kind, index)
+    if not text then
+      return nil
+    end
+    found = json.decode(text)
+    if kind == "credential" then
+      found.consumer = extra and { id = extra } or found.consumer
+    end
+    cache[index] = found
+  end
+  return found
+end
+
+local entity = _M.entity
+
+local function of(kind, which)
+  return function()
+    if state.has_request == 0 then
+      error("no request found", 2)
+    end
+    return C.mg_request_num(which, num) == 0 and entity(kind, num[0]) or nil
+  end
+end
+
+_M.route = of("route", C.MG_ROUTE)
+_M.service = of("service", C.MG_SERVICE)
+_M.consumer = of("consumer", C.MG_CONSUMER)
+_M.credential = of("credential", C.MG_CREDENTIAL)
+
+-- Index of the authenticated consumer, -1: none.
+function _M.consumer_index()
+  return C.mg_request_num(C.MG_CONSUMER, num) == 0 and num[0] or NULL_INDEX
+end
+
+-- Sets who the client is, by index (nil: nobody). true, or nil and why.
+function _M.set_consumer(consumer, credential)
+  local code = C.mg_consumer_set(consumer or NULL_INDEX, credential or NULL_INDEX)
+  if code == 0 then
+    return true
+  end
+  return nil, c.why[code]
+end
+
+-- The credential of a kind ("keyauth", "basicauth", "jwt", "hmacauth", "acl", ...) by its lookup
+-- key, and its index and its consumer's: nil when there is none.
+function _M.find_credential(kind, key)
+  local index, consumer = native.find_credential(kind, key)
+  if index then
+    return entity("credential", index), index, consumer
+  end
+end
+
+-- A consumer by id or username, and its index; by custom_id with `custom`.
+function _M.find_consumer(name, custom)
+  local index = native.find_consumer(name, custom)
+  if index then
+    return entity("consumer", index), index
+  end
+end
+
+-- Finds service, route or upstream by id or name.
+function _M.find(kind, name)
+  local index = native.find_entity(kind, name)
+  if index then
+    return entity(kind, index), index
+  end
+end
+
+-- How many entities of a kind there are (indexes 0 .. n-1).
+_M.count = native.entity_count
+-- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates".
+_M.raw = native.raw_entities
+_M.generation = native.generation
+
+return _M
