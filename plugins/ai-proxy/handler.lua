@@ -1,0 +1,387 @@
+-- ai-proxy: sends OpenAI-shaped requests to an LLM provider, and counts what they used.
+-- It is NOT the translation nor the shape checks (lualib/ai); here they meet the request.
+-- Invariant: for a provider that speaks the client's format the body is spliced, never decoded, and
+-- the answer never enters Lua; only cross-format providers use the optional phases.
+
+local exchange = require "moongate.abi.exchange"
+
+local anthropic_request = require "moongate.ai.anthropic.request"
+local anthropic_response = require "moongate.ai.anthropic.response"
+local anthropic_stream = require "moongate.ai.anthropic.stream"
+local openai = require "moongate.ai.openai"
+local plans = require "moongate.ai.plan"
+local replay = require "moongate.ai.anthropic.replay"
+local request = require "moongate.ai.request"
+local stream = require "moongate.ai.stream"
+local url = require "moongate.ai.url"
+local usage = require "moongate.ai.usage"
+
+local kong = kong
+local ngx = ngx
+
+local PAYLOAD_MAX_BYTES = 1024 * 1024
+local ANTHROPIC_VERSION = "2023-06-01"
+
+local AiProxy = {
+  PRIORITY = 770,
+  VERSION = "3.14.0",
+  OPTIONAL = { response = true, header_filter = true, body_filter = true },
+}
+
+-- Plans of configurations without templates. Configurations are immutable, so a plan never ages.
+local built = setmetatable({}, { __mode = "k" })
+
+local lookup = {
+  headers = function(name)
+    return kong.request.get_header(name)
+  end,
+  query_params = function(name)
+    return kong.request.get_query_arg(name)
+  end,
+  uri_captures = function(name)
+    local captures = kong.request.get_uri_captures()
+    return captures and (captures.named and captures.named[name]
+      or captures.unnamed and captures.unnamed[tonumber(name) or name])
+  end,
+}
+
+local function plan_for(conf)
+  local plan = built[conf]
+  if plan then
+    return plan
+  end
+  local err
+  plan, err = plans.build(conf, lookup)
+  if plan and not plans.is_dynamic(conf) then
+    built[conf] = plan
+  end
+  return plan, err
+end
+
+local function refuse(status, message)
+  return kong.response.exit(status, { error = { message = message } })
+end
+
+-- Request ----------------------------------------------------------------------------------------
+
+local function set_header_credential(auth)
+  local name = auth.header_name
+  if name and not (auth.allow_override and kong.request.get_header(name)) then
+    kong.service.request.set_header(name, auth.header_value)
+  end
+end
+
+-- The client's query, with the target's own pairs, Azure's version and the credential added.
+local function set_query(plan)
+  local auth, target = plan.auth, plan.target
+  local credential = auth.param_location == "query" and auth.param_pair
+  if not credential and not target.query and plan.provider ~= "azure" then
+    return
+  end
+  local query = kong.request.get_raw_query() or ""
+  local pairs_ = {}
+  if credential and not (auth.allow_override and url.has_arg(query, auth.param_name)) then
+    query = url.without_arg(query, auth.param_name)
+    pairs_[1] = credential
+  end
+  if query ~= "" then
+    table.insert(pairs_, 1, query)
+  end
+  if target.query then
+    table.insert(pairs_, 1, target.query)
+  end
+  if plan.provider == "azure" and not url.has_arg(query, "api-version") then
+    pairs_[#pairs_ + 1] = "api-version="
+      .. url.escape(plan.options.azure_api_version or "2023-05-15")
+  end
+  exchange.set_query(table.concat(pairs_, "&"))
+end
+
+local function set_body_credential(auth)
+  if auth.param_location == "body"
+    and not (auth.allow_override and exchange.json_type(auth.param_name)) then
+    exchange.json_set(auth.param_name, auth.param_raw)
+  end
+end
+
+local function set_target(plan)
+  local target = plan.target
+  exchange.set_target(target.scheme, target.host, target.port)
+  if target.path then
+    exchange.set_path(target.path)
+  end
+  set_query(plan)
+  set_header_credential(plan.auth)
+end
+
+-- Rewrites the body for Anthropic. true, or nil and the text for a 400.
+local function translate(plan, call)
+  local text, dropped = anthropic_request.convert(exchange.body_get(), {
+    model = call.model, stream = call.stream, options = plan.options,
+  })
+  if not text then
+    return nil, dropped
+  end
+  if #dropped > 0 then
+    kong.log.info("ai-proxy: members without a counterpart in Anthropic's format were dropped: ",
+      table.concat(dropped, ", "))
+  end
+  local auth = plan.auth
+  if auth.param_location == "body" then
+    text = '{"' .. auth.param_name .. '":' .. auth.param_raw .. "," .. text:sub(2)
+  end
+  exchange.body_set(text)
+  kong.service.request.set_header("Content-Type", "application/json")
+  return true
+end
+
+-- Says, before the provider answers, what is to happen with its answer.
+local function prepare_response(plan, call)
+  exchange.drop_response_header("Set-Cookie")
+  local named = call.model and (plan.name_header or kong.request.get_header("Kong-Debug"))
+  call.name_header = named and plan.provider .. "/" .. call.model or nil
+  if call.translated then
+    kong.service.request.set_header("Accept-Encoding", "identity")
+    if call.stream then
+      exchange.want("header_filter")
+      exchange.want("body_filter")
+    else
+      exchange.want("response")
+      return
+    end
+  elseif plan.statistics and plan.format == "openai" then
+    kong.service.request.set_header("Accept-Encoding", "identity")
+    exchange.tap("openai", {
+      hide_usage = call.stream and plan.must_ask_usage and not call.usage_asked or false,
+    })
+  end
+  if plan.payloads and not call.translated then
+    exchange.want("body_filter")
+  end
+  if call.name_header then
+    exchange.on_success_header("X-Kong-LLM-Model", call.name_header)
+  end
+end
+
+-- Reads and normalises a JSON body; returns the call, or nil after a refusal was sent.
+local function read_request(plan)
+  local content_type = kong.request.get_header("Content-Type")
+  if not request.is_json_type(content_type) then
+    return refuse(400, openai.NO_CONTENT_TYPE)
+  end
+  local call, message, why = request.normalise(exchange, plan)
+  if not call then
+    if why then
+      kong.log.info("ai-proxy: ", message, ": ", why)
+    end
+    return refuse(400, message)
+  end
+  if not content_type then
+    kong.service.request.set_header("Content-Type", "application/json")
+  end
+  if plan.format == "anthropic" then
+    local ok, err = translate(plan, call)
+    if not ok then
+      return refuse(400, err)
+    end
+    call.translated = true
+  else
+    set_body_credential(plan.auth)
+  end
+  return call
+end
+
+-- A body nobody looks into: route type "preserve", or a multipart form.
+local function pass_request(plan)
+  if plan.auth.param_location == "body" then
+    if not exchange.read_body(plan.body_max_bytes) or not exchange.json_open() then
+      return refuse(400, openai.NO_CONTENT_TYPE)
+    end
+    set_body_credential(plan.auth)
+  end
+  return { model = plan.model, stream = false }
+end
+
+local function is_multipart()
+  local content_type = kong.request.get_header("Content-Type")
+  return content_type and content_type:lower():find("^%s*multipart/form%-data") ~= nil
+end
+
+function AiProxy:access(conf)
+  local plan, err = plan_for(conf)
+  if not plan then
+    return refuse(400, err)
+  end
+  local raw
+  if plan.payloads then
+    raw = kong.request.get_raw_body()
+  end
+  local passes = plan.route_type == "preserve" or is_multipart()
+  local call = (passes and pass_request or read_request)(plan)
+  if not call then
+    return nil
+  end
+  if plan.provider == "anthropic" then
+    kong.service.request.set_header("anthropic-version",
+      plan.options.anthropic_version or ANTHROPIC_VERSION)
+  end
+  call.plan = plan
+  call.request_text = raw
+  call.request_bytes = plan.statistics and not passes and exchange.body_size() or nil
+  set_target(plan)
+  prepare_response(plan, call)
+  call.started = ngx.now()
+  kong.ctx.plugin.call = call
+end
+
+-- Answer of a cross-format provider ---------------------------------------------------------------
+
+local function is_encoded()
+  local encoding = kong.service.response.get_header("Content-Encoding")
+  return encoding and encoding:lower() ~= "identity"
+end
+
+-- The whole answer at once.
+function AiProxy:response()
+  local call = kong.ctx.plugin.call
+  if not call or not call.translated or kong.service.response.get_status() ~= 200 then
+    return nil
+  end
+  if is_encoded() then
+    return refuse(502, "provider compressed its answer although identity was asked for")
+  end
+  local text, details = anthropic_response.convert(kong.service.response.get_raw_body() or "", {
+    created = math.floor(ngx.now()), model = call.model,
+  })
+  if not text then
+    return refuse(500, "transformation failed from type anthropic://llm/v1/chat: " .. details)
+  end
+  call.tap = details.usage or {}
+  call.tap.model, call.tap.finish_reason = details.model, details.finish_reason
+  if call.plan.payloads then
+    call.response_text = text
+  end
+  return kong.response.exit(200, text, {
+    ["Content-Type"] = "application/json; charset=utf-8",
+    ["X-Kong-LLM-Model"] = call.name_header,
+  })
+end
+
+-- A stream: from here on the answer is event by event.
+function AiProxy:header_filter()
+  local call = kong.ctx.plugin.call
+  if not call or not call.translated or kong.response.get_source() ~= "service"
+    or kong.service.response.get_status() ~= 200 then
+    return
+  end
+  call.translator = stream.new(anthropic_stream.new({
+    created = math.floor(ngx.now()),
+    model = call.model,
+    include_usage = call.usage_asked,
+  }), replay.message)
+  if is_encoded() then
+    kong.log.err("ai-proxy: provider compressed its stream although identity was asked for")
+    kong.response.clear_header("Content-Encoding")
+    call.unreadable = true
+  end
+  kong.response.clear_header("Content-Length")
+  kong.response.set_header("Content-Type", "text/event-stream")
+  kong.response.set_header("Cache-Control", "no-cache")
+  kong.response.set_header("X-Accel-Buffering", "no")
+end
+
+local function keep_payload(call, bytes)
+  local size = (call.kept_bytes or 0) + #bytes
+  call.kept_bytes = size
+  if size <= PAYLOAD_MAX_BYTES then
+    call.kept = call.kept or {}
+    call.kept[#call.kept + 1] = bytes
+  end
+end
+
+function AiProxy:body_filter()
+  local call = kong.ctx.plugin.call
+  if not call then
+    return
+  end
+  local bytes, eof = ngx.arg[1] or "", ngx.arg[2]
+  local translator = call.translator
+  if translator then
+    if call.unreadable then
+      bytes = ""
+    elseif bytes ~= "" and not call.first_event_ms then
+      call.first_event_ms = math.floor((ngx.now() - call.started) * 1000)
+    end
+    bytes = bytes ~= "" and translator:feed(bytes) or ""
+    if eof and not call.finished then
+      call.finished = true
+      bytes = bytes .. translator:finish()
+    end
+    ngx.arg[1] = bytes
+  end
+  if call.plan.payloads then
+    keep_payload(call, bytes)
+  end
+end
+
+-- Log --------------------------------------------------------------------------------------------
+
+local function tap_of(call)
+  if call.translator then
+    local tap = call.translator:result()
+    tap.first_event_ms = call.first_event_ms
+    return tap
+  end
+  return call.tap or not call.translated and exchange.tap_result() or nil
+end
+
+local function log_statistics(call)
+  local plan = call.plan
+  local tap = tap_of(call)
+  local latency_ms = math.floor((ngx.now() - call.started) * 1000 + 0.5)
+  call.plugin_id = kong.plugin and kong.plugin.get_id and kong.plugin.get_id() or nil
+  local meta = usage.meta(plan, call, tap or {}, latency_ms)
+  kong.log.set_serialize_value("ai.proxy.meta", meta)
+  if not tap or kong.service.response.get_status() ~= 200 then
+    return
+  end
+  local counts, estimated = usage.complete(tap, call)
+  local cost = usage.cost(counts, plan.options, call.service_tier)
+  local values = usage.usage(counts, estimated, tap, latency_ms, cost)
+  kong.log.set_serialize_value("ai.proxy.usage", values)
+  -- Read by prometheus and other plugins in their log phase; see docs/plugins/ai-proxy.md.
+  kong.ctx.shared.ai = {
+    provider = plan.provider,
+    model = call.model,
+    response_model = meta.response_model,
+    route_type = plan.route_type,
+    request_mode = meta.request_mode,
+    llm_latency = latency_ms,
+    prompt_tokens = counts.prompt_tokens,
+    completion_tokens = counts.completion_tokens,
+    total_tokens = counts.total_tokens,
+    time_to_first_token = values.time_to_first_token,
+    cost = cost,
+    estimated = estimated,
+    finish_reason = tap.finish_reason,
+    truncated = tap.stream and tap.terminal == false or nil,
+  }
+end
+
+function AiProxy:log()
+  local call = kong.ctx.plugin.call
+  if not call then
+    return
+  end
+  if call.plan.statistics then
+    log_statistics(call)
+  end
+  if call.plan.payloads then
+    kong.log.set_serialize_value("ai.proxy.payload", {
+      request = call.request_text,
+      response = call.response_text or call.kept and table.concat(call.kept) or nil,
+    })
+  end
+end
+
+return AiProxy
