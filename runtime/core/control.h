@@ -1,0 +1,47 @@
+// Messages between the master and a worker: one SOCK_SEQPACKET pair a worker, one message a packet, a configuration as a sealed memory
+// file passed along. The worker's end lives on its loop; the master's end is used by core/master.c.
+// Without a master (fd -1) the worker takes the same orders from signals, and reloads by itself on a pool thread.
+#pragma once
+
+#include "core/worker.h"
+
+// master -> worker
+typedef enum control_order {
+    CONTROL_RELOAD = 1,  // with the document's memory file
+    CONTROL_DRAIN = 2,   // arg: delay_ms before the listeners close
+    CONTROL_STOP = 3,    // at once
+    CONTROL_REOPEN = 4,  // logs
+    // worker -> master
+    CONTROL_READY = 16,     // serves; text: nothing
+    CONTROL_INSTALLED = 17, // seq: the order's; text: nothing
+    CONTROL_REFUSED = 18,   // seq: the order's; text: why
+} control_order_t;
+
+enum { CONTROL_TEXT_MAX = 1024 };
+
+typedef struct control_message {
+    uint32_t order;  // control_order_t
+    uint32_t seq;
+    uint64_t arg;
+    uint32_t text_n;
+    char text[CONTROL_TEXT_MAX];
+} control_message_t;
+
+// Either end. fd_or_minus1 goes along as a duplicate. 0; ERR_EOF when the other end has gone; ERR_IO.
+int control_send(int fd, const control_message_t *m, int fd_or_minus1);
+// *passed is owned (close) or -1. 0; 1: nothing there now; ERR_EOF; ERR_PROTOCOL.
+int control_receive(int fd, control_message_t *m, int *passed);
+
+typedef struct control control_t;
+
+// Runs the loader for a process without a master: 0 and the document appended, or -1 and the problems, one a line.
+typedef int (*control_load_fn)(const settings_t *s, buf_t *document, buf_t *problems);
+// Must be set before control_start when there is no master; a reload is refused otherwise.
+void control_set_loader(control_load_fn load);
+
+// Called by worker_run once the first generation is in use and the listeners accept: tells the master so, and obeys from now on.
+// fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT and SIGUSR1 are handled here instead.
+// When the master vanishes the worker drains. Also reports pid and Lua memory to the stats every second.
+control_t *control_start(worker_t *w, int fd);
+// NULL is allowed. Must come before loop_destroy. A reload under way is forgotten.
+void control_stop(control_t *c);
