@@ -131,8 +131,7 @@ describe("a request with", function()
   end)
 
   teardown(function()
-    gw:stop()
-    up:stop()
+    site.stop(gw, up)
   end)
 
   local function refused(bytes, want)
@@ -172,8 +171,7 @@ describe("a request that is unusual but right, with", function()
   end)
 
   teardown(function()
-    gw:stop()
-    up:stop()
+    site.stop(gw, up)
   end)
 
   local ACCEPTED = {

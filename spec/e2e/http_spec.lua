@@ -15,8 +15,7 @@ describe("a connection", function()
   end)
 
   teardown(function()
-    gw:stop()
-    up:stop()
+    site.stop(gw, up)
   end)
 
   before_each(function()
@@ -112,8 +111,7 @@ describe("a body", function()
   end)
 
   teardown(function()
-    gw:stop()
-    up:stop()
+    site.stop(gw, up)
   end)
 
   before_each(function()
@@ -229,8 +227,7 @@ describe("limits:", function()
   end)
 
   teardown(function()
-    gw:stop()
-    up:stop()
+    site.stop(gw, up)
   end)
 
   local POST = "POST / HTTP/1.1\r\nHost: gateway.test\r\n"

@@ -39,8 +39,8 @@ end
 -- Reads the answer to the oldest unanswered write().
 function Conn:answer(opts)
   opts = opts or {}
-  opts.method = opts.method or (self.methods and table.remove(self.methods, 1))
-  return self:read_response(opts)
+  local method = self.methods and table.remove(self.methods, 1)
+  return self:read_response({ method = opts.method or method, limit = opts.limit, head_only = opts.head_only })
 end
 
 -- Writes and reads on this connection.

@@ -96,7 +96,11 @@ function M.start(opts)
     stderr = dir .. "/stderr",
   })
   if opts.wait ~= false then
-    self:wait_ready()
+    local ok, err = pcall(self.wait_ready, self)
+    if not ok then
+      self:kill()
+      error(err, 2)
+    end
   end
   return self
 end
@@ -247,6 +251,14 @@ local function unexpected(self)
     end
   end
   return lines
+end
+
+-- Ends it at once, unchecked.
+function Gateway:kill()
+  self.stopped = true
+  self.process:signal("KILL")
+  self.process:wait()
+  os.execute("rm -rf " .. self.dir)
 end
 
 -- Ends it (SIGTERM unless opts.signal) and checks how it ended; removes its directory when all is well.

@@ -297,15 +297,17 @@ function M.field_list(headers)
   if headers and headers[1] then
     return headers
   end
-  local list = {}
-  for name, value in pairs(headers or {}) do
+  local names, list = {}, {}
+  for name in pairs(headers or {}) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local value = headers[name]
     for _, one in ipairs(type(value) == "table" and value or { value }) do
       list[#list + 1] = { name, tostring(one) }
     end
   end
-  table.sort(list, function(a, b)
-    return a[1] < b[1]
-  end)
   return list
 end
 

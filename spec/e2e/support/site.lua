@@ -44,4 +44,18 @@ function M.start(opts)
   return gw, up
 end
 
+-- For teardown: stops both; says nothing more when start() had already failed.
+function M.stop(gw, up)
+  local ok, err = true, nil
+  if gw then
+    ok, err = pcall(gw.stop, gw)
+  end
+  if up then
+    up:stop()
+  end
+  if not ok then
+    error(err, 2)
+  end
+end
+
 return M

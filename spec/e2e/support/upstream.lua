@@ -44,8 +44,15 @@ local function next_request(c)
   return ok and request
 end
 
+-- Answers requests; hands the connection over when a script was set since (pooled connections).
 local function serve(self, c)
   while true do
+    if #c.buffer == 0 and not c:fill(3600) then
+      return
+    end
+    if self.script then
+      return self.script(c, self)
+    end
     local request = next_request(c)
     if not request then
       return
@@ -80,12 +87,11 @@ local function accepted(self, sock)
       c:close()
       return
     end
-    local script = self.script or serve
     local ok, err = xpcall(function()
       if self.script then
-        script(c, self)
+        self.script(c, self)
       else
-        script(self, c)
+        serve(self, c)
       end
     end, debug.traceback)
     c:close()
@@ -130,7 +136,7 @@ function M.start(opts)
   return self
 end
 
--- Replaces the script of later connections; nil goes back to answering requests.
+-- Sets the script of later connections, and of open ones once their next request comes.
 function Upstream:on(script)
   self.script = script
   return self
@@ -145,13 +151,18 @@ function Upstream:answer(answer)
   return self
 end
 
--- Later connections read one request, send these bytes, then close (how: "close", "reset", "open").
-function Upstream:send_raw(bytes, how)
+-- Later connections read one request, send these bytes, and `more` in a segment of its own a moment
+-- later, then close (how: "close", "reset", "open").
+function Upstream:send_raw(bytes, how, more)
   return self:on(function(c)
     if not c:read_request() then
       return
     end
     c:send(bytes)
+    if more then
+      c:sleep(0.05)
+      c:send(more)
+    end
     if how == "reset" then
       c:reset()
     elseif how == "open" then
