@@ -9,6 +9,23 @@ local span = require "moongate.ai.span"
 
 local _M = {}
 
+-- An edit that fails must not pass: the model lock and the caps depend on it.
+local function set(x, name, raw)
+  local ok, why = x.json_set(name, raw)
+  if not ok then
+    error("cannot set '" .. name .. "' in the request body: " .. tostring(why), 0)
+  end
+end
+
+local function remove(x, name)
+  if x.json_type(name) then
+    local ok, why = x.json_remove(name)
+    if not ok then
+      error("cannot remove '" .. name .. "' from the request body: " .. tostring(why), 0)
+    end
+  end
+end
+
 -- Is this Content-Type one we read as JSON? A missing one is.
 function _M.is_json_type(content_type)
   if not content_type or content_type == "" then
@@ -34,7 +51,7 @@ local function choose_model(x, plan)
     return nil, "cannot use own model - must be: " .. name
   end
   if asked ~= name then
-    x.json_set("model", json_text.quote(name))
+    set(x, "model", json_text.quote(name))
   end
   return name
 end
@@ -53,7 +70,7 @@ local function choose_stream(x, plan)
     return nil, "response streaming is not enabled for this LLM"
   end
   if plan.streaming == "always" and not asked then
-    x.json_set("stream", "true")
+    set(x, "stream", "true")
     return true
   end
   return asked
@@ -62,14 +79,12 @@ end
 -- Newer models call it max_completion_tokens: the configured cap must hold for either name.
 local function set_option(x, name, raw)
   if name == "max_tokens" and x.json_type("max_completion_tokens") then
-    x.json_set("max_completion_tokens", raw)
-    if x.json_type("max_tokens") then
-      x.json_remove("max_tokens")
-    end
+    set(x, "max_completion_tokens", raw)
+    remove(x, "max_tokens")
     return
   end
   if x.json_type(name) ~= "number" or x.json_raw(name) ~= raw then
-    x.json_set(name, raw)
+    set(x, name, raw)
   end
 end
 
@@ -78,9 +93,7 @@ local function apply_options(x, plan)
     set_option(x, option.name, option.raw)
   end
   for _, name in ipairs(plan.drop) do
-    if x.json_type(name) then
-      x.json_remove(name)
-    end
+    remove(x, name)
   end
 end
 
@@ -103,7 +116,7 @@ local function ask_usage(x, plan)
       end
     end
   end
-  x.json_set("stream_options", json_text.object(members))
+  set(x, "stream_options", json_text.object(members))
   return false
 end
 

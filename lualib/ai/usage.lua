@@ -42,14 +42,16 @@ function _M.cost(counts, options, service_tier)
   return total * (tier and tier.factor or 1) / PER
 end
 
--- Fills counts the provider did not report. `hints` = {request_bytes, response_bytes}: a stream
--- counts its events, else four bytes make a token. Returns counts, whether anything was estimated.
+-- Fills counts the provider did not report: four bytes of the request or of the answer's text make
+-- a token; without a count of bytes an event of a stream is one. hints = {request_bytes}.
+-- Returns counts, whether anything was estimated.
 function _M.complete(tap, hints)
   local prompt, completion = tap.prompt_tokens, tap.completion_tokens
   local estimated = not prompt or not completion
   prompt = prompt or math.ceil((hints.request_bytes or 0) / BYTES_PER_TOKEN)
-  completion = completion or tap.stream and tap.events
-    or math.ceil((hints.response_bytes or 0) / BYTES_PER_TOKEN)
+  completion = completion
+    or tap.content_bytes and math.ceil(tap.content_bytes / BYTES_PER_TOKEN)
+    or tap.stream and tap.events or 0
   return {
     prompt_tokens = prompt,
     completion_tokens = completion,

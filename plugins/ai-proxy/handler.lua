@@ -21,11 +21,13 @@ local ngx = ngx
 
 local PAYLOAD_MAX_BYTES = 1024 * 1024
 local ANTHROPIC_VERSION = "2023-06-01"
+local HIDE_USAGE = { hide_usage = true }
+local SHOW_USAGE = { hide_usage = false }
 
 local AiProxy = {
   PRIORITY = 770,
   VERSION = "3.14.0",
-  OPTIONAL = { response = true, header_filter = true, body_filter = true },
+  OPTIONAL = { response = true, header_filter = true, body_filter = true, log = true },
 }
 
 -- Plans of configurations without templates. Configurations are immutable, so a plan never ages.
@@ -106,12 +108,17 @@ end
 
 local function set_target(plan)
   local target = plan.target
-  exchange.set_target(target.scheme, target.host, target.port)
+  local ok, why = exchange.set_target(target.host, target.port, target.scheme == "https")
+  if not ok then
+    kong.log.err("ai-proxy: cannot proxy to ", target.host, ":", target.port, ": ", why)
+    return false
+  end
   if target.path then
     exchange.set_path(target.path)
   end
   set_query(plan)
   set_header_credential(plan.auth)
+  return true
 end
 
 -- Rewrites the body for Anthropic. true, or nil and the text for a 400.
@@ -130,7 +137,10 @@ local function translate(plan, call)
   if auth.param_location == "body" then
     text = '{"' .. auth.param_name .. '":' .. auth.param_raw .. "," .. text:sub(2)
   end
-  exchange.body_set(text)
+  local ok, why = exchange.body_set(text)
+  if not ok then
+    return nil, "translated request body cannot be sent: " .. tostring(why)
+  end
   kong.service.request.set_header("Content-Type", "application/json")
   return true
 end
@@ -151,9 +161,8 @@ local function prepare_response(plan, call)
     end
   elseif plan.statistics and plan.format == "openai" then
     kong.service.request.set_header("Accept-Encoding", "identity")
-    exchange.tap("openai", {
-      hide_usage = call.stream and plan.must_ask_usage and not call.usage_asked or false,
-    })
+    local hide = call.stream and plan.must_ask_usage and not call.usage_asked
+    exchange.tap("openai", hide and HIDE_USAGE or SHOW_USAGE)
   end
   if plan.payloads and not call.translated then
     exchange.want("body_filter")
@@ -228,8 +237,13 @@ function AiProxy:access(conf)
   call.plan = plan
   call.request_text = raw
   call.request_bytes = plan.statistics and not passes and exchange.body_size() or nil
-  set_target(plan)
+  if not set_target(plan) then
+    return refuse(500, "LLM request failed before proxying")
+  end
   prepare_response(plan, call)
+  if plan.statistics or plan.payloads then
+    exchange.want("log")
+  end
   call.started = ngx.now()
   kong.ctx.plugin.call = call
 end

@@ -79,6 +79,7 @@ function _M.new(spec)
       self.body = self.body:sub(1, last - 1) .. comma .. json_text.quote(name) .. ":" .. raw
         .. self.body:sub(last)
     end
+    return true
   end
   function x.json_remove(name)
     self.edits = (self.edits or 0) + 1
@@ -91,6 +92,7 @@ function _M.new(spec)
       end
     end
     self.body = json_text.object(kept)
+    return true
   end
   function x.json_member_raw(name, member)
     local inner = members()[name]
@@ -102,9 +104,11 @@ function _M.new(spec)
   end
   function x.body_set(text)
     self.body = text
+    return true
   end
-  function x.set_target(scheme, host, port)
-    self.target = { scheme = scheme, host = host, port = port }
+  function x.set_target(host, port, https)
+    self.target = { scheme = https and "https" or "http", host = host, port = port }
+    return true
   end
   function x.set_path(path)
     self.path = path

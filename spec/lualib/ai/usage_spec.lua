@@ -13,7 +13,8 @@ describe("ai.usage", function()
     }
     local options = { input_cost = 10, output_cost = 20, cache_read_cost = 1,
       cache_write_cost = 12 }
-    assert.near((300 * 10 + 600 * 1 + 100 * 12 + 100 * 20) / 1e6, usage.cost(counts, options), 1e-12)
+    assert.near((300 * 10 + 600 * 1 + 100 * 12 + 100 * 20) / 1e6, usage.cost(counts, options),
+      1e-12)
     options.context_window_factor = {
       { above = 100, input_factor = 2, output_factor = 1 },
       { above = 900, input_factor = 3, output_factor = 2 },

@@ -65,8 +65,9 @@ describe("anthropic request", function()
 
   it("matches the golden pair of tools, schemas byte for byte", function()
     local schema = '{"type":"object","properties":{},"required":[],"maximum":12345678901234567890}'
-    local out = raw(chat(HI, ',"tools":[{"type":"function","function":{"name":"f","description":"d",'
-      .. '"parameters":' .. schema .. ',"strict":true}},{"type":"function","function":{"name":"g"}},'
+    local out = raw(chat(HI, ',"tools":[{"type":"function","function":{"name":"f",'
+      .. '"description":"d","parameters":' .. schema .. ',"strict":true}},'
+      .. '{"type":"function","function":{"name":"g"}},'
       .. '{"type":"web_search_20250305","name":"web_search"}],"tool_choice":"required",'
       .. '"parallel_tool_calls":false'))
     assert.equal('[{"name":"f","description":"d","input_schema":' .. schema .. "},"
@@ -94,7 +95,8 @@ describe("anthropic request", function()
   it("matches the golden pair of a tool round trip with parallel calls", function()
     local out = raw(chat('[{"role":"user","content":"w?"},'
       .. '{"role":"assistant","content":null,"tool_calls":['
-      .. '{"id":"a","type":"function","function":{"name":"f","arguments":"{\\"n\\":10000000000000001}"}},'
+      .. '{"id":"a","type":"function","function":{"name":"f",'
+      .. '"arguments":"{\\"n\\":10000000000000001}"}},'
       .. '{"id":"b","type":"function","function":{"name":"g","arguments":""}}]},'
       .. '{"role":"tool","tool_call_id":"a","content":"20"},'
       .. '{"role":"tool","tool_call_id":"b","content":[{"type":"text","text":"x"}]},'
@@ -157,7 +159,8 @@ describe("anthropic request", function()
         "messages[0]: message part type is 'image_url' but is missing .image_url.url block" },
       { chat('[{"role":"user","content":[{"type":"input_audio"}]}]'),
         "messages[0]: cannot transform part of type 'input_audio' to Anthropic format" },
-      { chat('[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc"}}]}]'),
+      { chat('[{"role":"user","content":[{"type":"image_url",'
+        .. '"image_url":{"url":"file:///etc"}}]}]'),
         "messages[0]: URL of an image must begin with data:, http:// or https://" },
       { chat('[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"a",'
         .. '"function":{"name":"f","arguments":"[1]"}}]}]'),

@@ -5,8 +5,8 @@ local values = require "moongate.ai.anthropic.values"
 local HOW = { created = 1700000000, model = "asked" }
 
 local function message(content, more)
-  return '{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":' .. content
-    .. (more or ',"stop_reason":"end_turn"') .. "}"
+  return '{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":'
+    .. content .. (more or ',"stop_reason":"end_turn"') .. "}"
 end
 
 describe("anthropic response", function()
@@ -37,7 +37,8 @@ describe("anthropic response", function()
   end)
 
   it("shows thinking as reasoning_content and ignores unknown blocks", function()
-    local out = cjson.decode((convert(message('[{"type":"thinking","thinking":"hm","signature":"S"},'
+    local out = cjson.decode((convert(message('['
+      .. '{"type":"thinking","thinking":"hm","signature":"S"},'
       .. '{"type":"redacted_thinking","data":"R"},{"type":"server_tool_use","id":"x"},'
       .. '{"type":"text","text":"ok"}]'), HOW)))
     local answer = out.choices[1].message
