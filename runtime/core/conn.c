@@ -1,0 +1,299 @@
+// Client connections: bytes in order become heads and bodies of one request at a time. Not: what a request does (request.c),
+// nor what is written back (respond.c). Invariant: while a request is under way, bytes behind its body wait in `in`
+// (at most PIPELINE_MAX, then the socket is not read).
+#include "core/conn.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "core/exchange.h"
+#include "core/respond.h"
+#include "core/stats.h"
+#include "core/worker.h"
+
+enum { PIPELINE_MAX = 64 * 1024 };
+
+static void conn_advance(conn_t *c, const char *p, size_t n);
+
+static void conn_free(conn_t *c)
+{
+    io_timer_stop(&c->timer);
+    list_unlink(&c->links);
+    c->worker->n_conns--;
+    stat_fixed_add(SF_CONN_ACTIVE, -1);
+    free(c->in);
+    free(c);
+}
+
+// Ends the connection with how(socket); a request under way learns that its client has gone.
+static void conn_end(conn_t *c, void (*how)(sock_t *s))
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    request_t *r = c->req;
+    c->req = NULL;
+    if (r) {
+        r->conn = NULL;
+        request_on_client_gone(r);
+    }
+    how(c->sock);
+    if (!c->busy)
+        conn_free(c);
+}
+
+void conn_close(conn_t *c, bool reset)
+{
+    conn_end(c, reset ? sock_reset : sock_close);
+}
+
+static void linger(sock_t *s)
+{
+    sock_close_linger(s, worker_self->settings->lingering_ms);
+}
+
+// Keeps bytes for later behind those kept already.
+static void stash(conn_t *c, const char *p, size_t n)
+{
+    if (n == 0)
+        return;
+    size_t need = c->in_n + n;
+    ASSERT(need < UINT32_MAX, "a connection keeps bounded bytes");
+    if (need > c->in_cap) {
+        size_t cap = need < 1024 ? 1024 : need * 2;
+        c->in = mem_realloc(c->in, cap);
+        c->in_cap = (uint32_t)cap;
+    }
+    memcpy(c->in + c->in_n, p, n);
+    c->in_n = (uint32_t)need;
+}
+
+
+static void await_head(conn_t *c, bool first_byte_came)
+{
+    const settings_t *s = c->worker->settings;
+    bool fresh = c->served == 0;
+    if (first_byte_came && io_timer_active(&c->timer) && c->scanned)
+        return;  // the deadline of a head is absolute
+    io_timer_start(&c->timer, first_byte_came || fresh ? s->header_timeout_ms
+                                                       : s->keepalive_timeout_ms);
+}
+
+// A head that cannot be completed gets its answer through a request of its own, so that it is logged and counted like any.
+static void refuse(conn_t *c, unsigned status, const char *why)
+{
+    request_t *r = request_begin(c, NULL, 0);
+    r->exit_reason = str_from(why);
+    c->req = r;
+    respond_error(r, status, NULL);
+}
+
+// One head out of p[0..n): its length, 0 when more is needed, or SIZE_MAX after an answer.
+static size_t take_head(conn_t *c, const char *p, size_t n)
+{
+    const head_limits_t *limits = &c->worker->limits;
+    size_t scanned = c->scanned;
+    size_t end = head_find_end(p, n, &scanned);
+    c->scanned = (uint32_t)scanned;
+    size_t held = end ? end : n;
+    if (held <= limits->head_max_bytes)
+        return end;
+    bool in_target = memchr(p, '\n', held) == NULL;
+    refuse(c, in_target ? 414 : 431, in_target ? "request line too long" : "head too large");
+    return SIZE_MAX;
+}
+
+static void begin_request(conn_t *c, const char *head, size_t n, str_t *rest)
+{
+    io_timer_stop(&c->timer);
+    c->scanned = 0;
+    c->served++;
+    request_t *r = request_begin(c, head, n);
+    c->req = r;
+    request_hold(r);
+    request_feed_body(r, rest);
+    if (!r->finished)
+        request_start(r);
+    request_drop(r);
+}
+
+static size_t skip_empty_line(const char *p, size_t n)
+{
+    return n >= 2 && p[0] == '\r' && p[1] == '\n' ? 2 : 0;
+}
+
+// Works through p[0..n) until a request is under way or more bytes are needed.
+static void advance_over(conn_t *c, str_t rest)
+{
+    if (c->scanned == 0)
+        rest = str_from_at(rest, skip_empty_line(rest.p, rest.n));
+    while (!c->closing && !c->req && rest.n) {
+        size_t end = take_head(c, rest.p, rest.n);
+        if (end == SIZE_MAX)
+            return;
+        if (end == 0)
+            break;
+        str_t body = str_from_at(rest, end);
+        begin_request(c, rest.p, end, &body);
+        rest = body;
+    }
+    if (c->closing)
+        return;
+    stash(c, rest.p, rest.n);
+    if (!c->req)
+        await_head(c, rest.n > 0);
+    else if (c->in_n >= PIPELINE_MAX)
+        sock_pause(c->sock);
+}
+
+// `p` may be c->in itself: it is taken out first.
+static void conn_advance(conn_t *c, const char *p, size_t n)
+{
+    ASSERT(!c->busy, "a connection advances from the loop only");
+    char *own = NULL;
+    if (c->in_n) {
+        stash(c, p == c->in ? NULL : p, p == c->in ? 0 : n);
+        own = c->in;
+        p = own;
+        n = c->in_n;
+        c->in = NULL;
+        c->in_n = c->in_cap = 0;
+    }
+    c->busy = true;
+    advance_over(c, str_make(p, n));
+    c->busy = false;
+    free(own);
+    if (c->closing)
+        conn_free(c);
+}
+
+static void on_data(sock_t *s, char *data, size_t n)
+{
+    conn_t *c = sock_owner(s);
+    str_t rest = str_make(data, n);
+    if (!c->req) {
+        conn_advance(c, rest.p, rest.n);
+        return;
+    }
+    request_t *r = c->req;
+    c->busy = true;
+    request_hold(r);
+    if (!r->body.complete)
+        request_feed_body(r, &rest);
+    request_drop(r);
+    c->busy = false;
+    if (c->closing) {
+        conn_free(c);
+        return;
+    }
+    stash(c, rest.p, rest.n);
+    if (!c->req)
+        conn_advance(c, c->in, 0);
+    else if (c->in_n >= PIPELINE_MAX)
+        sock_pause(s);
+}
+
+static void on_eof(sock_t *s)
+{
+    conn_t *c = sock_owner(s);
+    conn_close(c, false);
+}
+
+static void on_error(sock_t *s, int err)
+{
+    (void)err;
+    conn_close(sock_owner(s), false);
+}
+
+static void on_drain(sock_t *s)
+{
+    conn_t *c = sock_owner(s);
+    if (c->writing) {
+        c->writing = false;
+        io_timer_stop(&c->timer);
+    }
+    if (c->req)
+        exchange_on_client_drain(c->req);
+}
+
+static const sock_events_t EVENTS = {
+    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
+
+static void on_deadline(io_timer_t *t)
+{
+    conn_t *c = CONTAINER_OF(t, conn_t, timer);
+    if (c->writing) {
+        conn_close(c, true);
+    } else if (c->req) {
+        request_on_body_timeout(c->req);
+    } else if (c->in_n) {
+        c->busy = true;
+        refuse(c, 408, "request head incomplete at its deadline");
+        c->busy = false;
+        if (c->closing)
+            conn_free(c);
+    } else {
+        conn_close(c, false);
+    }
+}
+
+void conn_open(worker_t *w, sock_t *s, bool status)
+{
+    conn_t *c = mem_zalloc(sizeof *c);
+    c->worker = w;
+    c->sock = s;
+    c->tls = sock_is_tls(s);
+    c->status = status;
+    c->port = addr_port(sock_local(s));
+    list_push_back(&w->conns, &c->links);
+    w->n_conns++;
+    stat_fixed_add(SF_CONN_ACCEPTED, 1);
+    stat_fixed_add(SF_CONN_HANDLED, 1);
+    stat_fixed_add(SF_CONN_ACTIVE, 1);
+    io_timer_init(&c->timer, w->loop, on_deadline);
+    sock_own(s, &EVENTS, c);
+    await_head(c, false);
+    sock_resume(s);
+}
+
+void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
+{
+    ASSERT(c->req != NULL, "a request ends on its own connection");
+    c->req = NULL;
+    if (c->closing)
+        return;
+    if (!keep_alive) {
+        conn_end(c, unread_body || c->in_n || sock_pending(c->sock) ? linger : sock_close);
+        return;
+    }
+    sock_resume(c->sock);
+    if (c->busy)
+        return;  // conn_advance or on_data goes on itself
+    if (c->in_n)
+        conn_advance(c, c->in, 0);
+    else
+        await_head(c, false);
+}
+
+void conn_read_body(conn_t *c)
+{
+    if (!c->writing)
+        io_timer_start(&c->timer, c->worker->settings->body_timeout_ms);
+    sock_resume(c->sock);
+}
+
+void conn_pause_body(conn_t *c)
+{
+    if (!c->writing)
+        io_timer_stop(&c->timer);
+    sock_pause(c->sock);
+}
+
+void conn_watch_writer(conn_t *c)
+{
+    if (c->writing)
+        return;
+    c->writing = true;
+    io_timer_start(&c->timer, c->worker->settings->send_timeout_ms);
+}

@@ -1,0 +1,35 @@
+// A client's connection: collects heads, feeds bodies, one request at a time, pipelined bytes kept in order.
+// Idle it is one conn_t and one sock_t (under 1 KiB together).
+#pragma once
+
+#include "core/request.h"
+#include "io/sock.h"
+
+struct conn {
+    worker_t *worker;
+    sock_t *sock;
+    list_t links;             // worker->conns
+    request_t *req;           // the one under way, or NULL
+    char *in;                 // bytes not used yet (part of a head, or pipelined), owned, NULL when none
+    uint32_t in_n, in_cap;
+    uint32_t scanned;         // head_find_end's memory
+    uint32_t served;          // requests begun
+    io_timer_t timer;         // header, keep-alive or body deadline
+    uint16_t port;            // of the listener
+    bool tls, closing, busy;  // busy: inside conn_advance
+    bool status;              // came in on a status listener
+    bool writing;             // the timer watches a slow reader
+};
+
+// Takes over an accepted socket. status: it came in on a status listener.
+void conn_open(worker_t *w, sock_t *s, bool status);
+// The request has ended: keep alive and go on with pipelined bytes, or close (linger: unread body may still come).
+void conn_request_ended(conn_t *c, bool keep_alive, bool linger);
+// Closes now. reset: so that the client sees an abort.
+void conn_close(conn_t *c, bool reset);
+// The request wants more of its body: read on, within body_timeout_ms between bytes.
+void conn_read_body(conn_t *c);
+// The request has as much of its body as it can hold: stop reading until conn_read_body.
+void conn_pause_body(conn_t *c);
+// Bytes wait for a client that reads slowly: it has send_timeout_ms to take some.
+void conn_watch_writer(conn_t *c);

@@ -1,0 +1,40 @@
+// Inside of the exchange, for its two files only.
+#pragma once
+
+#include "core/exchange.h"
+#include "core/pool.h"
+#include "core/worker.h"
+
+struct exchange {
+    request_t *r;
+    connector_t *connector;   // connecting, or NULL
+    uconn_t *u;               // connected, or NULL
+    pool_t *pool;
+    str_t host;               // of the target; borrowed from the generation or the arena
+    uint16_t port;
+    io_timer_t timer;         // write or read deadline
+    bool sent;                // request bytes went out on this connection
+    bool streamed;            // the body went or goes out as it comes: cannot be sent again
+    bool body_failed;         // a write of the body failed
+    bool reused, fresh_only, got_bytes, have_head;
+    bool chunked_up;          // the body goes out chunked
+    uint8_t n_informational;
+    const char *why;          // detail for the log, static
+    buf_t head;               // an incomplete response head
+    size_t scanned;
+    response_head_t response;
+    body_kind_t body_kind;
+    uint64_t left;            // of a counted response body
+    chunked_t chunked;
+};
+
+extern const sock_events_t exchange_events;
+
+// Whether the request's body goes out as it comes (nobody collected it and it is not here yet).
+bool exchange_streams_body(const request_t *r);
+// Writes head and what is there of the body (unless it streams). 0 or ERR_*.
+int exchange_write_request(exchange_t *x);
+// Writes a run of a streamed body. 0 or ERR_*.
+int exchange_write_body(exchange_t *x, str_t data, bool last);
+// All of the request has been handed over.
+bool exchange_request_sent(const exchange_t *x);

@@ -1,0 +1,223 @@
+// Responses: header ops, filters, framing, writing, ending. Bytes gather in r->out and leave in one writev at the end of the event
+// being handled. The gateway's own error texts are in respond_error.c, the head's bytes in respond_head.c.
+#include "core/respond.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "core/conn.h"
+#include "core/exchange.h"
+#include "core/respond_head.h"
+#include "core/worker.h"
+
+// ---- header ops ----
+
+static int record(request_t *r, int kind, str_t name, str_t value, bool only_on_200)
+{
+    if (!header_name_valid(name) || !header_value_valid(value))
+        return ERR_INVALID;
+    if (r->head_sent)
+        return -1;
+    header_op_t *op = arena_zalloc(&r->arena, sizeof *op);
+    op->kind = kind;
+    op->only_on_200 = only_on_200;
+    op->id = (uint16_t)hdr_lookup(name);
+    op->name = op->id ? hdr_name((hdr_id_t)op->id) : arena_dup(&r->arena, name);
+    op->value = arena_dup(&r->arena, value);
+    *r->ops_tail = op;
+    r->ops_tail = &op->next;
+    return 0;
+}
+
+int respond_header_set(request_t *r, str_t name, str_t value)
+{
+    return record(r, HOP_SET, name, value, false);
+}
+
+int respond_header_add(request_t *r, str_t name, str_t value)
+{
+    return record(r, HOP_ADD, name, value, false);
+}
+
+int respond_header_remove(request_t *r, str_t name)
+{
+    return record(r, HOP_REMOVE, name, STR(""), false);
+}
+
+int respond_header_on_success(request_t *r, str_t name, str_t value)
+{
+    return record(r, HOP_SET, name, value, true);
+}
+
+void respond_apply_ops(request_t *r)
+{
+    for (const header_op_t *op = r->ops; op; op = op->next) {
+        if (op->only_on_200 && r->upstream_status != 200)
+            continue;
+        if (op->kind == HOP_SET)
+            headers_set(&r->headers, &r->arena, op->id, op->name, op->value);
+        else if (op->kind == HOP_ADD)
+            headers_add(&r->headers, &r->arena, op->id, op->name, op->value);
+        else
+            headers_remove(&r->headers, op->id, op->name);
+    }
+    r->ops = NULL;
+    r->ops_tail = &r->ops;
+}
+
+// ---- gathering and writing ----
+
+static void push(request_t *r, str_t s)
+{
+    if (s.n == 0)
+        return;
+    if (r->n_out == sizeof r->out / sizeof r->out[0])
+        respond_flush(r);
+    r->out[r->n_out++] = s;
+}
+
+void respond_flush(request_t *r)
+{
+    unsigned n = r->n_out;
+    r->n_out = 0;
+    if (n == 0 || !r->conn || r->out_failed)
+        return;
+    size_t total = 0;
+    for (unsigned i = 0; i < n; i++)
+        total += r->out[i].n;
+    if (!r->first_byte_us)
+        r->first_byte_us = clock_mono_us();
+    if (sock_write(r->conn->sock, r->out, n) != 0) {
+        r->out_failed = true;
+        return;
+    }
+    r->sent_bytes += total;
+    if (sock_pending(r->conn->sock))
+        conn_watch_writer(r->conn);
+}
+
+size_t respond_pending(const request_t *r)
+{
+    return r->conn ? sock_pending(r->conn->sock) : 0;
+}
+
+// ---- body ----
+
+static void push_chunk(request_t *r, str_t data)
+{
+    if (data.n == 0 || r->head_only)
+        return;
+    r->sent_body_bytes += data.n;
+    if (!r->chunked_out) {
+        push(r, data);
+        return;
+    }
+    if (r->n_out + 3 > sizeof r->out / sizeof r->out[0])
+        respond_flush(r);
+    char *line = r->n_out ? arena_alloc(&r->arena, 24) : r->chunk_line;
+    push(r, str_make(line, chunk_size_line(line, data.n)));
+    push(r, data);
+    push(r, STR("\r\n"));
+}
+
+// A chunk through body_filter. -1 when the request ended.
+static int filtered(request_t *r, str_t data, bool eof)
+{
+    str_t out;
+    script_result_t result = r->worker->script->body_filter(r, data, eof, &out);
+    if (r->finished)
+        return -1;
+    if (result == SCRIPT_FAILED) {
+        respond_abort(r, "body_filter failed");
+        return -1;
+    }
+    push_chunk(r, out);
+    respond_flush(r);  // the filter's bytes are borrowed until its next call
+    return 0;
+}
+
+int respond_body(request_t *r, str_t data)
+{
+    ASSERT(r->head_sent, "a body follows its head");
+    ASSERT(!r->ended, "no body after its end");
+    if (r->phases & PHASE_BODY_FILTER)
+        return data.n ? filtered(r, data, false) : 0;
+    if (r->length_known && !r->head_only && data.n > r->length_out - r->sent_body_bytes)
+        data.n = (size_t)(r->length_out - r->sent_body_bytes);  // never more than was declared
+    push_chunk(r, data);
+    return 0;
+}
+
+int respond_begin(request_t *r, unsigned status, uint64_t length)
+{
+    ASSERT(!r->head_sent, "a response begins once");
+    r->status = (uint16_t)status;
+    r->state = REQ_RESPONSE;
+    if (length != UINT64_MAX && !(r->phases & PHASE_BODY_FILTER)) {
+        r->length_known = true;
+        r->length_out = length;
+    }
+    respond_apply_ops(r);
+    if (r->phases & PHASE_HEADER_FILTER) {
+        script_result_t result = r->worker->script->enter(r, PHASE_HEADER_FILTER);
+        if (r->finished)
+            return -1;
+        respond_apply_ops(r);
+        if (result == SCRIPT_FAILED) {
+            r->phases &= ~(uint32_t)PHASE_HEADER_FILTER;
+            respond_error(r, 500, NULL);
+            return -1;
+        }
+    }
+    push(r, respond_head_text(r));
+    r->head_sent = true;
+    return 0;
+}
+
+void respond_end(request_t *r)
+{
+    ASSERT(!r->ended, "a response ends once");
+    if (!r->head_sent && respond_begin(r, r->status ? r->status : 200, 0) != 0)
+        return;
+    if ((r->phases & PHASE_BODY_FILTER) && filtered(r, STR(""), true) != 0)
+        return;
+    r->ended = true;
+    if (r->chunked_out && !r->head_only)
+        push(r, STR("0\r\n\r\n"));
+    bool short_body = r->length_known && !r->head_only && r->sent_body_bytes < r->length_out;
+    respond_flush(r);
+    if (short_body)
+        r->failed_mid_body = true;
+    if (!short_body && !r->close_after && request_can_drain(r))
+        request_drain(r);
+    else
+        request_finish(r);
+}
+
+void respond_abort(request_t *r, const char *why)
+{
+    ASSERT(!r->finished, "a finished request cannot be aborted");
+    r->exit_reason = str_from(why);
+    r->ended = true;
+    r->failed_mid_body = true;
+    respond_flush(r);  // what came before the failure belongs to the client
+    request_finish(r);
+}
+
+void respond_exit(request_t *r, unsigned status, str_t body, str_t content_type)
+{
+    if (r->head_sent) {
+        respond_abort(r, "a plugin tried to answer after the response had begun");
+        return;
+    }
+    exchange_detach(r);
+    r->source = SOURCE_EXIT;
+    if (content_type.n)
+        headers_set(&r->headers, &r->arena, HDR_CONTENT_TYPE, hdr_name(HDR_CONTENT_TYPE),
+                    arena_dup(&r->arena, content_type));
+    if (respond_begin(r, status, body.n) != 0)
+        return;
+    if (body.n && respond_body(r, body) != 0)
+        return;
+    respond_end(r);
+}

@@ -1,0 +1,35 @@
+// Watches a response that passes byte for byte and reads the usage in it: OpenAI-shaped JSON and SSE. Never changes a byte, but
+// can leave out the usage event that only we asked for. Scans, never decodes; holds back at most one unfinished event (hide_usage only).
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "http/sse.h"
+
+typedef enum tap_kind { TAP_OPENAI = 1 } tap_kind_t;
+
+typedef struct tap {
+    uint8_t kind;
+    bool hide_usage;      // strip the SSE event with empty choices and usage
+    bool stream;          // decided by the response's Content-Type
+    bool done;            // [DONE] or finish_reason seen (terminal)
+    bool failed;          // an error event passed
+    bool overflow;        // body too large to be read for usage
+    sse_t sse;
+    buf_t held;           // an event under way (copy), or the JSON body collected (bounded)
+    size_t passed;        // bytes at the front of held that the last call handed out
+    buf_t kept;           // what is left of a run that lost its usage event
+    uint32_t events;
+    double prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens;  // -1: not seen
+    uint64_t first_event_us;  // monotonic, of the first event with content
+    uint64_t content_bytes;   // of delta contents, for estimates
+    char model[96];           // response model, NUL-terminated; "" when not seen
+    char finish_reason[24];
+} tap_t;
+
+void tap_init(tap_t *t, tap_kind_t kind, bool hide_usage);
+void tap_dispose(tap_t *t);
+// Before the first byte: what the response is.
+void tap_head(tap_t *t, unsigned status, str_t content_type, str_t content_encoding);
+// A run of payload. Gives what goes on to the client as at most two slices (borrowed until the next call): usually data itself.
+void tap_feed(tap_t *t, str_t data, bool eof, str_t out[2], unsigned *n_out);

@@ -1,0 +1,401 @@
+// A worker's life: open everything, install configurations, run, drain, close in the opposite order.
+// Not the master (master.c) nor the messages between them (control.c).
+#include "core/worker.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "core/conn.h"
+#include "core/control.h"
+#include "core/file.h"
+#include "core/respond.h"
+#include "core/stats.h"
+#include "core/upstreams_state.h"
+#include "io/dns.h"
+
+enum { BEAT_MS = 200 };
+
+worker_t *worker_self;
+
+// ---- small parts ----
+
+static void seed(worker_t *w)
+{
+    unsigned char bytes[32];
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    ASSERT(fd >= 0 && read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes,
+           "/dev/urandom must be readable");
+    close(fd);
+    memcpy(w->id_seed, bytes, sizeof w->id_seed);
+    const unsigned char *b = bytes + 16;
+    snprintf(w->node_id, sizeof w->node_id,
+             "%02x%02x%02x%02x-%02x%02x-4%x%02x-8%x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+             b[3], b[4], b[5], b[6] & 15, b[7], b[8] & 15, b[9], b[10], b[11], b[12], b[13], b[14],
+             b[15]);
+}
+
+str_t worker_date(worker_t *w)
+{
+    uint64_t now_s = clock_wall_us() / 1000000;
+    if (now_s != w->date_s) {
+        struct tm tm;
+        time_t t = (time_t)now_s;
+        gmtime_r(&t, &tm);
+        strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        w->date_s = now_s;
+    }
+    return str_make(w->date, 29);
+}
+
+static void beat(io_timer_t *t)
+{
+    worker_t *w = CONTAINER_OF(t, worker_t, beat_timer);
+    *w->heartbeat = clock_mono_us() / 1000;
+    io_timer_start(t, BEAT_MS);
+}
+
+static int read_trusted(worker_t *w, char *why, size_t why_cap)
+{
+    const settings_t *s = w->settings;
+    w->trusted = mem_zalloc((s->n_trusted_ips + 1) * sizeof *w->trusted);
+    for (uint32_t i = 0; i < s->n_trusted_ips; i++) {
+        if (cidr_parse(s->trusted_ips[i], &w->trusted[i]) != 0) {
+            snprintf(why, why_cap, "trusted_ips: '%.*s' is no IP address or CIDR block",
+                     STR_FMT(s->trusted_ips[i]));
+            return -1;
+        }
+        w->n_trusted++;
+    }
+    return 0;
+}
+
+// ---- TLS of the listeners ----
+
+static tls_cert_t *pick_certificate(void *arg, str_t sni)
+{
+    worker_t *w = arg;
+    const certificate_t *c = w->gen ? certificate_for(w->gen, sni) : NULL;
+    tls_cert_t *own = c ? worker_certificate(w->gen, c) : NULL;
+    return own ? own : w->default_cert;
+}
+
+static int default_certificate(worker_t *w, char *why, size_t why_cap)
+{
+    const settings_t *s = w->settings;
+    const char *detail = "";
+    buf_t cert = {0}, key = {0};
+    char *cert_pem = NULL, *key_pem = NULL;
+    int err;
+    if (s->ssl_cert.n) {
+        err = file_read(s->ssl_cert, &cert) | file_read(s->ssl_cert_key, &key);
+        detail = "file cannot be read";
+    } else {
+        err = tls_self_signed(STR("localhost"), &cert_pem, &key_pem);
+    }
+    str_t c = cert_pem ? str_from(cert_pem) : buf_str(&cert);
+    str_t k = key_pem ? str_from(key_pem) : buf_str(&key);
+    if (err == 0)
+        err = tls_cert_create(c, k, &w->default_cert, &detail);
+    if (err != 0)
+        snprintf(why, why_cap, "ssl_cert, ssl_cert_key: %s", detail);
+    buf_dispose(&cert);
+    buf_dispose(&key);
+    free(cert_pem);
+    free(key_pem);
+    return err == 0 ? 0 : -1;
+}
+
+static bool any_tls(const listen_setting_t *l, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (l[i].tls)
+            return true;
+    }
+    return false;
+}
+
+static int open_tls(worker_t *w, char *why, size_t why_cap)
+{
+    const settings_t *s = w->settings;
+    buf_t ca = {0};
+    if (s->ca_file.n && file_read(s->ca_file, &ca) != 0) {
+        snprintf(why, why_cap, "ca_file: %.*s cannot be read", STR_FMT(s->ca_file));
+        return -1;
+    }
+    w->ca_pem = buf_str(&ca);  // owned from here on; freed in worker_close
+    if (!ca.p)
+        w->ca_pem = STR("");
+    if (!any_tls(s->proxy_listen, s->n_proxy_listen) &&
+        !any_tls(s->status_listen, s->n_status_listen))
+        return 0;
+    if (default_certificate(w, why, why_cap) != 0)
+        return -1;
+    w->tls = tls_server_create(pick_certificate, w);
+    return 0;
+}
+
+// ---- listeners ----
+
+static bool overloaded(const worker_t *w)
+{
+    return w->settings->connections_max && w->n_conns >= w->settings->connections_max;
+}
+
+static void refuse_connection(sock_t *s)
+{
+    static const str_t ANSWER =
+        STR("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+            "Content-Type: application/json; charset=utf-8\r\nContent-Length: 50\r\n\r\n"
+            "{\"message\":\"Too many connections to this gateway\"}");
+    if (sock_write(s, &ANSWER, 1) == 0)
+        sock_close_linger(s, 500);
+    else
+        sock_close(s);
+}
+
+static void on_accept(void *arg, sock_t *s)
+{
+    worker_t *w = arg;
+    if (overloaded(w))
+        refuse_connection(s);
+    else
+        conn_open(w, s, false);
+}
+
+static void on_status_accept(void *arg, sock_t *s)
+{
+    conn_open(arg, s, true);
+}
+
+static void on_tls_error(void *arg, const addr_t *peer, int err, const char *why)
+{
+    (void)arg;
+    char ip[64];
+    size_t n = addr_ip_text(peer, ip, sizeof ip);
+    stat_fixed_add(SF_TLS_ERRORS, 1);
+    log_write(LOG_INFO, "TLS handshake with %.*s: %s: %s", (int)n, ip, err_text(err), why ? why : "");
+}
+
+static void listen_on(worker_t *w, int fd, bool tls, void (*accept)(void *, sock_t *))
+{
+    listener_opts_t o = {.fd = fd,
+                         .tls = tls ? w->tls : NULL,
+                         .on_accept = accept,
+                         .on_tls_error = on_tls_error,
+                         .arg = w};
+    ASSERT(w->n_listeners < sizeof w->listeners / sizeof w->listeners[0], "too many listeners");
+    w->listeners[w->n_listeners++] = listener_start(w->loop, &o);
+}
+
+static void start_listeners(worker_t *w, const int *fds)
+{
+    const settings_t *s = w->settings;
+    for (uint32_t i = 0; i < s->n_proxy_listen; i++)
+        listen_on(w, fds[i], s->proxy_listen[i].tls, on_accept);
+    for (uint32_t i = 0; i < s->n_status_listen; i++)
+        listen_on(w, fds[s->n_proxy_listen + i], s->status_listen[i].tls, on_status_accept);
+}
+
+// The status listeners come last, so that a draining worker still answers its probes: `from` is the first to stop.
+static void stop_listeners(worker_t *w, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        if (w->listeners[i])
+            listener_stop(w->listeners[i]);
+        w->listeners[i] = NULL;
+    }
+}
+
+// ---- configurations ----
+
+int worker_install(worker_t *w, str_t document, char *why, size_t why_cap)
+{
+    static uint64_t number;
+    generation_t *g;
+    if (generation_create(document, ++number, &g, why, why_cap) != 0)
+        return -1;
+    if (w->script->install(w, g, why, why_cap) != 0) {
+        generation_release(g);
+        return -1;
+    }
+    generation_t *old = w->gen;
+    w->gen = g;
+    if (old)
+        generation_release(old);
+    return 0;
+}
+
+// ---- opening and closing ----
+
+static void init_limits(worker_t *w)
+{
+    w->limits = (head_limits_t){.head_max_bytes = w->settings->head_max_bytes,
+                                .target_max_bytes = w->settings->target_max_bytes,
+                                .fields_max = w->settings->fields_max};
+}
+
+static int open_log(worker_t *w, char *why, size_t why_cap)
+{
+    int err = 0;
+    w->access_log = access_log_open(w->loop, w->settings->access_log, &err);
+    if (err != 0)
+        snprintf(why, why_cap, "access_log: %.*s cannot be opened: %s",
+                 STR_FMT(w->settings->access_log), strerror(-err));
+    return err == 0 ? 0 : -1;
+}
+
+static void on_drain_deadline(io_timer_t *t);
+
+int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
+{
+    *w = (worker_t){.index = o->index, .settings = o->settings, .script = o->script};
+    worker_self = w;
+    w->loop = loop_create();
+    w->heartbeat = o->heartbeat;
+    list_init(&w->conns);
+    list_init(&w->requests);
+    io_timer_init(&w->beat_timer, w->loop, beat);
+    io_timer_init(&w->drain_timer, w->loop, on_drain_deadline);
+    seed(w);
+    init_limits(w);
+    w->pools = pools_create(w);
+    dns_opts_t dns = {.servers = o->settings->dns_servers};
+    dns_configure(w->loop, &dns);
+    if (read_trusted(w, why, why_cap) != 0 || open_tls(w, why, why_cap) != 0 ||
+        open_log(w, why, why_cap) != 0 || w->script->open(w, why, why_cap) != 0)
+        return -1;
+    return worker_install(w, str_make(o->document, o->document_n), why, why_cap);
+}
+
+void worker_close(worker_t *w)
+{
+    w->stopping = true;
+    stop_listeners(w, 0, w->n_listeners);
+    while (!list_empty(&w->conns))
+        conn_close(CONTAINER_OF(w->conns.next, conn_t, links), true);
+    ASSERT(list_empty(&w->requests), "a request outlived its connection");
+    w->script->close(w);
+    pools_destroy(w->pools);
+    if (w->gen)
+        generation_release(w->gen);
+    io_timer_stop(&w->beat_timer);
+    io_timer_stop(&w->drain_timer);
+    if (w->access_log)
+        access_log_close(w->access_log);
+    if (w->tls)
+        tls_release(w->tls);
+    if (w->default_cert)
+        tls_cert_release(w->default_cert);
+    if (w->ca_pem.n)
+        free((char *)(uintptr_t)w->ca_pem.p);
+    free(w->trusted);
+    loop_destroy(w->loop);
+    worker_self = NULL;
+}
+
+int worker_run(const worker_opts_t *o)
+{
+    char why[1024] = "";
+    worker_t w;
+    if (worker_open(&w, o, why, sizeof why) != 0) {
+        log_write(LOG_EMERG, "worker %u cannot start: %s", o->index, why);
+        return 1;
+    }
+    start_listeners(&w, o->listen_fds);
+    if (w.heartbeat)
+        beat(&w.beat_timer);
+    control_t *control = control_start(&w, o->control_fd);
+    loop_run(w.loop);
+    control_stop(control);
+    worker_close(&w);
+    return 0;
+}
+
+// ---- the end ----
+
+void worker_stop(worker_t *w)
+{
+    w->stopping = true;
+    loop_stop(w->loop);
+}
+
+static bool has_proxy_work(const worker_t *w)
+{
+    for (const list_t *l = w->requests.next; l != &w->requests; l = l->next) {
+        const request_t *r = CONTAINER_OF(l, request_t, links);
+        if (!(r->conn && r->conn->status))
+            return true;
+    }
+    return false;
+}
+
+void worker_check_drained(worker_t *w)
+{
+    if (w->draining && w->drain_closed && !has_proxy_work(w))
+        worker_stop(w);
+}
+
+static void close_idle_connections(worker_t *w)
+{
+    for (list_t *l = w->conns.next, *next; l != &w->conns; l = next) {
+        next = l->next;
+        conn_t *c = CONTAINER_OF(l, conn_t, links);
+        if (!c->req && !c->in_n && !c->status)
+            conn_close(c, false);
+    }
+}
+
+// What is still streaming at the end of the drain gets one last event and a clean end where the protocol has one.
+static void cut_request(request_t *r)
+{
+    static const str_t LAST_EVENT =
+        STR("data: {\"error\":{\"type\":\"gateway_shutdown\",\"code\":\"stream_interrupted\",\"message\":"
+            "\"the gateway is shutting down\",\"retryable\":true}}\n\n");
+    bool stream = r->head_sent && r->chunked_out && r->tap && r->tap->stream;
+    request_hold(r);
+    if (stream && respond_body(r, LAST_EVENT) == 0)
+        respond_end(r);
+    else if (!r->finished && !r->head_sent && r->state != REQ_PLUGINS)
+        respond_error(r, 503, "the gateway is shutting down");
+    request_drop(r);
+}
+
+static void cut_requests(worker_t *w)
+{
+    for (list_t *l = w->requests.next, *next; l != &w->requests; l = next) {
+        next = l->next;
+        cut_request(CONTAINER_OF(l, request_t, links));
+    }
+}
+
+static void on_drain_deadline(io_timer_t *t)
+{
+    worker_t *w = CONTAINER_OF(t, worker_t, drain_timer);
+    if (w->drain_closed) {
+        cut_requests(w);
+        worker_stop(w);
+        return;
+    }
+    w->drain_closed = true;
+    stop_listeners(w, 0, w->settings->n_proxy_listen);
+    close_idle_connections(w);
+    io_timer_start(t, w->settings->drain_timeout_ms ? w->settings->drain_timeout_ms : 1);
+    worker_check_drained(w);
+}
+
+void worker_drain(worker_t *w)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    log_write(LOG_NOTICE, "worker %u draining: %u requests, %u connections", w->index,
+              w->n_requests, w->n_conns);
+    io_timer_start(&w->drain_timer, w->settings->drain_delay_ms);
+}
