@@ -2,10 +2,11 @@
 -- Names, references and uniqueness are links.lua's.
 -- Invariant: entry.output exists exactly when the entity has no schema error.
 
-local Schema = require("moongate.schema")
-
 local cures = require("moongate.config.cures")
 local entities = require("moongate.config.entities")
+local json = require("moongate.util.json_encode")
+
+local Schema = require("moongate.schema")
 
 local M = {}
 
@@ -146,8 +147,23 @@ local function allowed_names(entry, schema, keys)
   return names
 end
 
+local CONDITIONAL = "^failed conditional validation given value of field "
+
+-- One mistake, one message: what follows from another error is left out.
+local function without_echoes(failed, list)
+  local kept = {}
+  for _, item in ipairs(list) do
+    local echo = item.message:find(CONDITIONAL)
+      or (failed.url and item.path[1] == "host" and not item.path[2])
+    if not echo then
+      kept[#kept + 1] = item
+    end
+  end
+  return #kept > 0 and kept or list
+end
+
 local function report(run, entry, schema, failed)
-  for _, item in ipairs(schema:flatten_errors(failed)) do
+  for _, item in ipairs(without_echoes(failed, schema:flatten_errors(failed))) do
     local fields = item.message == "unknown field" and allowed_names(entry, schema, item.path)
     run.problems:at(entry, item.path, item.message, { fields = fields or nil })
   end
@@ -157,7 +173,7 @@ local function add_select_tags(run, output)
   if #run.select_tags == 0 then
     return
   end
-  local tags, seen = Schema.deep_copy(output.tags) or require("moongate.util.json_encode").array(), {}
+  local tags, seen = Schema.deep_copy(output.tags) or json.array(), {}
   for _, tag in ipairs(tags) do
     seen[tag] = true
   end
@@ -168,6 +184,21 @@ local function add_select_tags(run, output)
     end
   end
   output.tags = tags
+end
+
+-- Fields that Kong acts on and this gateway does not: told, because silence would mislead.
+local function warn_without_effect(run, entry)
+  local output = entry.output
+  if entry.kind == "plugins" and output.condition then
+    run.problems:at(entry, { "condition" }, "not supported; the plugin always runs", {
+      severity = "warning", cure = "attach the plugin to a narrower route instead" })
+  end
+  for i, protocol in ipairs(entry.kind == "routes" and output.protocols or {}) do
+    if entities.STREAM_PROTOCOLS[protocol] then
+      run.problems:at(entry, { "protocols", i }, "protocol '" .. protocol .. "' is not served", {
+        severity = "warning", cure = "the gateway serves HTTP; remove the route if nobody needs it" })
+    end
+  end
 end
 
 --- Validates one prepared entry.
@@ -182,6 +213,7 @@ function M.run(run, entry)
   else
     entry.output, entry.schema, warnings = output, schema, failed
     add_select_tags(run, output)
+    warn_without_effect(run, entry)
   end
   for _, warning in ipairs(warnings or {}) do
     run.problems:at(entry, warning.path, "deprecated: " .. tostring(warning.message), {

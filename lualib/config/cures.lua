@@ -65,6 +65,10 @@ function M.find(entry, keys, message, fields)
   local value, name = value_at(entry.raw, keys), tostring(keys[#keys] or "")
   if message == "unknown field" then
     return for_unknown(keys, fields)
+  elseif message == "required field missing" and entry.kind == "services" and name == "host" then
+    return "add 'host' or 'url'"
+  elseif message == "the expressions router is not supported" then
+    return "use paths, methods, hosts and headers"
   elseif message == "required field missing" then
     return "add '" .. name .. "'"
   elseif message == "expected a string" and (type(value) == "number" or type(value) == "boolean") then

@@ -132,7 +132,7 @@ local ROUTE_DEMANDS = {
 
 local function check_route_match(route)
   if route.expression ~= null then
-    return true
+    return nil, { expression = "the expressions router is not supported" }
   end
   local protocols = route.protocols
   for _, row in ipairs(ROUTE_DEMANDS) do
@@ -187,7 +187,7 @@ M.routes = entity {
   },
   entity_checks = {
     { custom_entity_check = {
-      field_sources = { "protocols", "methods", "hosts", "headers", "paths", "snis", "sources",
+      field_sources = { "protocols", "expression", "methods", "hosts", "headers", "paths", "snis", "sources",
         "destinations" }, fn = check_route_match } },
     { custom_entity_check = { field_sources = { "protocols", "strip_path", "methods", "snis" },
       fn = check_route_protocols } },
@@ -451,6 +451,9 @@ M.ORDER = {
   "keyauth_credentials", "basicauth_credentials", "jwt_secrets", "hmacauth_credentials", "acls",
   "upstreams", "targets", "services", "routes", "plugins",
 }
+
+--- Protocols that are accepted and never served: this gateway speaks HTTP.
+M.STREAM_PROTOCOLS = { tcp = true, tls = true, tls_passthrough = true, udp = true }
 
 --- Known to Kong, without effect here. They load with a warning.
 M.UNSUPPORTED = {

@@ -136,8 +136,8 @@ end
 
 local function resolve_pair(run, entry)
   local found = {}
-  for field, kind in pairs({ consumer = "consumers", consumer_group = "consumer_groups" }) do
-    local value = entry.raw[field]
+  for _, field in ipairs({ "consumer", "consumer_group" }) do
+    local kind, value = field .. "s", entry.raw[field]
     if value == nil or value == null then
       run.problems:at(entry, { field }, "required field missing")
     else

@@ -1,0 +1,67 @@
+-- Vault references: parsing, and the check at load time.
+
+local fixture = require("lualib.config.fixture")
+local vaults = require("moongate.config.vaults")
+
+local function with_reference(reference, head)
+  return (head or "") .. [[
+
+plugins:
+  - name: ai-proxy
+    config:
+      route_type: llm/v1/chat
+      model: {provider: openai}
+      auth: {header_name: Authorization, header_value: "]] .. reference .. [["}
+]]
+end
+
+local MY_VAULT = "vaults: [{prefix: my-env, name: env, config: {prefix: APP_}}]"
+
+describe("vault references", function()
+  it("have parts", function()
+    assert.same({ vault = "env", resource = "a-b" }, vaults.parse("{vault://env/a-b}"))
+    assert.same({ vault = "my", resource = "a", key = "k" }, vaults.parse("{vault://my/a/k?ttl=5}"))
+    assert.is_nil(vaults.parse("{vault://env/}"))
+    assert.is_nil(vaults.parse("{vault://env}"))
+    assert.equal("APP_OPENAI_KEY", vaults.variable("openai-key", "app-"))
+  end)
+
+  local accepted = {
+    { "{vault://env/openai-auth}", { OPENAI_AUTH = "x" } },
+    { "{vault://env/creds/token}", { CREDS = '{"token":"x"}' } },
+    { "{vault://my-env/openai-auth}", { APP_OPENAI_AUTH = "x" }, MY_VAULT },
+    { "{vault://env/key}", { GW_KEY = "x", KONG_VAULT_ENV_PREFIX = "gw_" } },
+  }
+  for _, case in ipairs(accepted) do
+    it("accepts " .. case[1] .. " and keeps it", function()
+      local document, problems = fixture.load(with_reference(case[1], case[3]), case[2])
+      assert.same({}, fixture.lines(problems))
+      assert.equal(case[1], document.plugins[1].config.auth.header_value)
+    end)
+  end
+
+  local refused = {
+    { "{vault://env/openai-auth}", {}, "vault reference '{vault://env/openai-auth}' has no value: environment "
+      .. "variable 'OPENAI_AUTH' is not set (set OPENAI_AUTH in the gateway's environment)" },
+    { "{vault://my-env/key}", { KEY = "x" }, "vault reference '{vault://my-env/key}' has no value: environment "
+      .. "variable 'APP_KEY' is not set (set APP_KEY in the gateway's environment)", MY_VAULT },
+    { "{vault://env/creds/token}", { CREDS = "plain" }, "vault reference '{vault://env/creds/token}' has no value: "
+      .. "environment variable 'CREDS' is not a JSON object with the string 'token' (correct CREDS)" },
+    { "{vault://hcv/a}", {}, "invalid reference '{vault://hcv/a}' (no vault with prefix 'hcv') "
+      .. "(declare it under vaults, or use the prefix env)" },
+    { "{vault://env}", {}, "not a valid vault reference (write {vault://env/name-of-variable})" },
+  }
+  for _, case in ipairs(refused) do
+    it("refuses " .. case[1] .. ": " .. case[3], function()
+      local lines = fixture.problems(with_reference(case[1], case[4]), case[2])
+      assert.same({ "kong.yaml:8:42: plugins[0].config.auth.header_value: " .. case[3] }, lines)
+    end)
+  end
+
+  it("warn where they have no effect", function()
+    local document, problems = fixture.load("consumers: [{username: '{vault://env/name}'}]")
+    assert.is_table(document)
+    assert.same({ "kong.yaml:2:14: warning: consumers[0].username: a vault reference has no effect in this field "
+      .. "(the text itself is used; write the value)" }, fixture.lines(problems))
+  end)
+end)
