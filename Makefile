@@ -69,7 +69,7 @@ help:
 	@echo 'make unit       C unit tests (unit-ROOM: one)  make spec     Lua specs (SPEC=path: one)'
 	@echo 'make e2e        end to end (SPEC=path: one)    make client   the official clients against it'
 	@echo 'make lint       formats, luacheck, rooms       make format   clang-format in place; make tidy: clang-tidy'
-	@echo 'make asan       all tests under ASan + UBSan   make fuzz     FUZZ_SECONDS=30 for each target (FUZZ=name: one)'
+	@echo 'make asan       all tests under ASan + UBSan   make fuzz     FUZZ_SECONDS=30 each, 0: corpora only (FUZZ=name: one)'
 	@echo 'make bench      benchmarks                     options       B=dir V=1 LTO=1 SAN=1 STRESS=1'
 
 # --- program ---------------------------------------------------------------------------------
@@ -145,7 +145,8 @@ $(B)/unit/%.o: spec/unit/%.c $(B)/flags
 # package of Node's; taking it out of the .deb leaves whatever Node is installed alone.
 $(B)/llhttp/llhttp.a:
 	@mkdir -p $(B)/llhttp/deb
-	@cd $(B)/llhttp/deb && { ls node-llhttp_*.deb >/dev/null 2>&1 || apt-get download -qq node-llhttp 2>apt.log; } && \
+	@cd $(B)/llhttp/deb && { ls node-llhttp_*.deb >/dev/null 2>&1 || apt-get download -qq node-llhttp 2>apt.log || \
+	    { apt-get update -qq 2>>apt.log && apt-get download -qq node-llhttp 2>>apt.log; }; } && \
 	  dpkg-deb -x node-llhttp_*.deb . || { cat apt.log; \
 	  echo 'cannot get the Debian package node-llhttp: a differential test needs its C source' >&2; exit 1; }
 	@cp $(B)/llhttp/deb/usr/share/include/llhttp/llhttp.h $(B)/llhttp/
