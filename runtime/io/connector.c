@@ -1,11 +1,12 @@
 // Connecting: addresses in turn, a fresh attempt on failure or after 250 ms of silence, the first to answer wins.
 // Invariant: on_done is the last thing a connector does; an attempt frees itself in its connect callback.
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "io/sock_impl.h"
+#include "io/tls_pump.h"
 
 enum { ATTEMPTS_MAX = 16, NEXT_AFTER_MS = 250, TIMEOUT_MS = 60 * 1000 };
 
@@ -25,7 +26,8 @@ struct connector {
     list_t attempts;
     addr_t *addrs;  // owned
     unsigned n_addrs, at;
-    int err;  // of the last failure
+    sock_t *secured;  // connected, in its TLS handshake
+    int err;          // of the last failure
 };
 
 static void abandon(attempt_t *a)
@@ -42,6 +44,9 @@ static void connector_destroy(connector_t *c)
     io_timer_stop(&c->next_try);
     while (!list_empty(&c->attempts))
         abandon(CONTAINER_OF(c->attempts.next, attempt_t, links));
+    if (c->secured)
+        sock_close(c->secured);
+    tls_release(c->o.tls);
     live_end(c->loop);
     free(c->addrs);
     free(c->text);
@@ -64,9 +69,27 @@ static void on_deadline(io_timer_t *t)
 
 static void try_next(connector_t *c);
 
+static void on_secured(void *arg, sock_t *s, int err, const char *why)
+{
+    connector_t *c = arg;
+    if (err)
+        snprintf(c->loop->connect_why, sizeof c->loop->connect_why, "%s", why);
+    else
+        c->secured = NULL;
+    finish(c, err, err ? NULL : s);
+}
+
 static void on_connected(connector_t *c, sock_t *s)
 {
-    finish(c, 0, s);
+    io_timer_stop(&c->next_try);
+    while (!list_empty(&c->attempts))
+        abandon(CONTAINER_OF(c->attempts.next, attempt_t, links));
+    if (!c->o.tls) {
+        finish(c, 0, s);
+        return;
+    }
+    c->secured = s;
+    pump_begin(s, c->o.tls, c->o.sni, 0, on_secured, c);
 }
 
 static void on_attempt(uv_connect_t *req, int status)
@@ -185,6 +208,9 @@ connector_t *sock_connect(loop_t *l, const connect_opts_t *o)
     c->loop = l;
     c->o = *o;
     c->err = ERR_DNS_NAME;
+    l->connect_why[0] = 0;
+    if (o->tls)
+        tls_acquire(o->tls);
     copy_texts(c);
     list_init(&c->attempts);
     io_defer_init(&c->start, on_start);
@@ -204,4 +230,9 @@ connector_t *sock_connect(loop_t *l, const connect_opts_t *o)
 void connect_cancel(connector_t *c)
 {
     connector_destroy(c);
+}
+
+const char *connect_why(const loop_t *l)
+{
+    return l->connect_why;
 }

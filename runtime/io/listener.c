@@ -8,9 +8,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "io/sock_impl.h"
+#include "io/tls_pump.h"
 
-enum { ACCEPT_BATCH = 32, REST_MS = 100 };
+enum { ACCEPT_BATCH = 32, REST_MS = 100, HANDSHAKE_MS = 10 * 1000 };
 
 struct listener {
     uv_poll_t poll;
@@ -19,10 +19,18 @@ struct listener {
     listener_opts_t o;
     loop_t *loop;
     io_timer_t rest;
+    list_t handshakes;
     bool paused;     // by the owner
     bool exhausted;  // logged; until an accept succeeds again
     bool closing;
 };
+
+// A socket not yet the owner's.
+typedef struct handshake {
+    list_t links;
+    listener_t *k;
+    sock_t *s;
+} handshake_t;
 
 // ---- binding ----
 
@@ -118,12 +126,35 @@ static void on_exhausted(listener_t *k, int code)
     io_timer_start(&k->rest, REST_MS);
 }
 
+static void on_handshake(void *arg, sock_t *s, int err, const char *why)
+{
+    handshake_t *h = arg;
+    listener_t *k = h->k;
+    list_unlink(&h->links);
+    free(h);
+    if (err == 0) {
+        k->o.on_accept(k->o.arg, s);
+        return;
+    }
+    addr_t peer = *sock_peer(s);
+    sock_close(s);
+    if (k->o.on_tls_error)
+        k->o.on_tls_error(k->o.arg, &peer, err, why);
+}
+
 static void accepted(listener_t *k, int fd, const addr_t *peer)
 {
     sock_t *s = sock_open_fd(k->loop, fd, peer);
     if (!s)
         return;
-    k->o.on_accept(k->o.arg, s);
+    if (!k->o.tls) {
+        k->o.on_accept(k->o.arg, s);
+        return;
+    }
+    handshake_t *h = mem_alloc(sizeof *h);
+    *h = (handshake_t){.k = k, .s = s};
+    list_push_back(&k->handshakes, &h->links);
+    pump_begin(s, k->o.tls, (str_t){0}, k->o.handshake_timeout_ms, on_handshake, h);
 }
 
 // One connection. False when there is none to be had now.
@@ -167,6 +198,11 @@ listener_t *listener_start(loop_t *l, const listener_opts_t *o)
     ASSERT(o->on_accept && o->fd >= 0, "a listener has a descriptor and an owner");
     listener_t *k = mem_zalloc(sizeof *k);
     k->o = *o;
+    if (o->tls)
+        tls_acquire(o->tls);
+    if (!o->handshake_timeout_ms)
+        k->o.handshake_timeout_ms = HANDSHAKE_MS;
+    list_init(&k->handshakes);
     k->loop = l;
     k->fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
     ASSERT(k->fd >= 0, "the listening descriptor is open and one more is to be had");
@@ -192,6 +228,13 @@ void listener_stop(listener_t *k)
     ASSERT(!k->closing, "a listener is stopped once");
     k->closing = true;
     io_timer_stop(&k->rest);
+    while (!list_empty(&k->handshakes)) {
+        handshake_t *h = CONTAINER_OF(k->handshakes.next, handshake_t, links);
+        list_unlink(&h->links);
+        sock_close(h->s);
+        free(h);
+    }
+    tls_release(k->o.tls);
     uv_close((uv_handle_t *)&k->poll, on_listener_closed);
     close(k->fd);
     if (k->spare >= 0)

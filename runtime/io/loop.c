@@ -278,8 +278,6 @@ void loop_destroy(loop_t *l)
 {
     if (l->dns)
         l->dns_destroy(l->dns);
-    if (l->tls)
-        l->tls_destroy(l->tls);
     while (!list_empty(&l->defers))
         run_defers(l);
     uv_close((uv_handle_t *)&l->prepare, NULL);
@@ -289,6 +287,8 @@ void loop_destroy(loop_t *l)
     uv_close((uv_handle_t *)&l->bound, NULL);
     uv_run(&l->uv, UV_RUN_NOWAIT);  // close callbacks
     ASSERT(loop_live(l) == 0, "everything of a loop is closed before the loop");
+    if (l->tls)
+        l->tls_destroy(l->tls);  // the last sockets were freed just now
     int rc = uv_loop_close(&l->uv);
     ASSERT(rc == 0, "no handle is left in a loop that ends");
     free(l->read_buf);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "io/sock_impl.h"
+#include "io/tls_pump.h"
 
 enum { IOV_MAX_SLICES = 64 };
 
@@ -62,18 +62,29 @@ static void on_closed(uv_handle_t *handle)
     sock_t *s = CONTAINER_OF(handle, sock_t, uv);
     live_end(loop_of(handle->loop));
     out_destroy(s->out);
+    pump_destroy(s->tls);
     free(s->linger);
     free(s->local);
     free(s);
 }
 
-void sock_close(sock_t *s)
+static void close_now(sock_t *s)
 {
     ASSERT(!s->closing, "a socket is closed once");
     s->closing = true;
     if (s->linger)
         io_timer_stop(&s->linger->timer);
+    if (s->tls)
+        pump_stop(s->tls);
     uv_close((uv_handle_t *)&s->uv, on_closed);
+}
+
+void sock_close(sock_t *s)
+{
+    ASSERT(!s->closing, "a socket is closed once");
+    if (s->tls && !s->out)
+        pump_notify_close(s->tls);  // the peer should not take this for a cut
+    close_now(s);
 }
 
 void sock_reset(sock_t *s)
@@ -82,7 +93,7 @@ void sock_reset(sock_t *s)
     int fd = sock_fd(s);
     if (fd >= 0)  // a failure only means that the peer sees an end instead of an abort
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    sock_close(s);
+    close_now(s);
 }
 
 void sock_own(sock_t *s, const sock_events_t *ev, void *owner)
@@ -93,14 +104,26 @@ void sock_own(sock_t *s, const sock_events_t *ev, void *owner)
     s->owner = owner;
 }
 
-void sock_fail(sock_t *s, int err)
+static void stop_reading(sock_t *s)
 {
-    s->broken = true;
     if (s->reading)
         uv_read_stop((uv_stream_t *)&s->uv);
     s->reading = false;
+}
+
+static bool in_handshake(const sock_t *s)
+{
+    return s->tls && !pump_ready(s->tls);
+}
+
+void sock_fail(sock_t *s, int err)
+{
+    s->broken = true;
+    stop_reading(s);
     if (s->linger)
-        sock_close(s);
+        close_now(s);
+    else if (in_handshake(s))
+        pump_failed(s->tls, err);
     else if (s->ev)
         s->ev->on_error(s, err);
 }
@@ -119,19 +142,34 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 #endif
 }
 
-static void on_end(sock_t *s)
+void sock_ended(sock_t *s)
 {
     s->eof = true;
+    stop_reading(s);
     if (s->linger)
-        sock_close(s);
+        close_now(s);
     else if (s->ev)
         s->ev->on_eof(s);
+}
+
+static void on_end(sock_t *s)
+{
+    if (s->tls && !s->linger) {
+        s->eof = true;
+        pump_end(s->tls);
+    } else {
+        sock_ended(s);
+    }
 }
 
 static void on_bytes(sock_t *s, char *data, size_t n)
 {
     if (s->linger)
         return;
+    if (s->tls) {
+        pump_feed(s->tls, data, n);
+        return;
+    }
     ASSERT(s->ev, "a socket that reads has an owner");
     s->bytes_in += n;
     s->ev->on_data(s, data, n);
@@ -170,6 +208,8 @@ void sock_resume(sock_t *s)
     ASSERT(!s->closing && s->ev, "an open socket with an owner is read");
     s->paused = false;
     sock_raw_read(s);
+    if (s->tls)
+        pump_resume(s->tls);
 }
 
 void sock_pause(sock_t *s)
@@ -197,7 +237,7 @@ static void on_drained(sock_t *s)
 {
     if (s->fin_wanted)
         send_fin(s);
-    if (!s->linger && s->ev)
+    if (!s->linger && !in_handshake(s) && s->ev)
         s->ev->on_drain(s);
 }
 
@@ -259,7 +299,7 @@ int sock_raw_write(sock_t *s, uv_buf_t *bufs, unsigned n)
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
         total += bufs[i].len;
-    if (s->broken || s->fin_wanted)
+    if (s->broken)
         return ERR_RESET;
     if (total == 0)
         return 0;
@@ -284,11 +324,13 @@ int sock_write(sock_t *s, const str_t *iov, unsigned n)
 {
     uv_buf_t bufs[IOV_MAX_SLICES];
     ASSERT(!s->closing && n <= IOV_MAX_SLICES, "an open socket is written, 64 slices at most");
+    if (s->broken || s->fin_wanted)
+        return ERR_RESET;
     for (unsigned i = 0; i < n; i++) {
         bufs[i] = (uv_buf_t){.base = (char *)iov[i].p, .len = iov[i].n};
         s->bytes_out += iov[i].n;
     }
-    return sock_raw_write(s, bufs, n);
+    return s->tls ? pump_write(s->tls, iov, n) : sock_raw_write(s, bufs, n);
 }
 
 size_t sock_pending(const sock_t *s)
@@ -299,6 +341,8 @@ size_t sock_pending(const sock_t *s)
 void sock_shutdown(sock_t *s)
 {
     ASSERT(!s->closing, "an open socket is shut down");
+    if (s->tls)
+        pump_notify_close(s->tls);
     s->fin_wanted = true;
     if (!s->out)
         send_fin(s);
@@ -381,9 +425,4 @@ uint64_t sock_bytes_in(const sock_t *s)
 uint64_t sock_bytes_out(const sock_t *s)
 {
     return s->bytes_out;
-}
-
-bool sock_is_tls(const sock_t *s)
-{
-    return s->tls != NULL;
 }

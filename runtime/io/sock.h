@@ -16,6 +16,7 @@ typedef struct sock_events {
     void (*on_drain)(sock_t *s);                       // what sock_write had to queue has been handed to the kernel
 } sock_events_t;
 
+// With TLS, an end without close_notify (a truncation, perhaps) is on_error with ERR_EOF.
 // Takes over who is told and what sock_owner gives. May be called at any time (a pooled connection changes hands).
 void sock_own(sock_t *s, const sock_events_t *ev, void *owner);
 void *sock_owner(const sock_t *s);
@@ -51,8 +52,16 @@ str_t sock_sni(const sock_t *s);          // server side: the name the client as
 const char *sock_tls_version(const sock_t *s);  // "TLSv1.3", or NULL for plain
 const char *sock_tls_cipher(const sock_t *s);
 int sock_fd(const sock_t *s);             // for tests and fd passing
+// Of the application: with TLS, plaintext.
 uint64_t sock_bytes_in(const sock_t *s);
 uint64_t sock_bytes_out(const sock_t *s);
+
+// Client-side TLS over a connected plain socket whose reading is paused (STARTTLS, cosockets). Until done, once and never
+// inside this call, only sock_close is allowed; after an error too. Plaintext the peer sent ahead is never delivered.
+// sni: the name to send and verify. why: OpenSSL's reason, borrowed, NULL when err is 0. timeout_ms 0: none.
+typedef void (*sock_tls_fn)(void *arg, sock_t *s, int err, const char *why);
+void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done, void *arg);
+bool sock_tls_resumed(const sock_t *s);   // the handshake took up an earlier session
 
 // ---- listening ----
 typedef struct listener listener_t;
@@ -88,6 +97,8 @@ typedef struct connect_opts {
 // Resolves (A and AAAA), tries addresses in turn (next one on failure or after 250 ms without answer), TLS handshake. never calls back inside.
 connector_t *sock_connect(loop_t *l, const connect_opts_t *o);
 void connect_cancel(connector_t *c);  // on_done will not be called
+// Why the TLS handshake failed, to be asked within on_done ("" after other errors). Borrowed until the next failure.
+const char *connect_why(const loop_t *l);
 
 // ---- UDP (statsd, syslog, cosockets) ----
 typedef struct udp udp_t;

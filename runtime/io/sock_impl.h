@@ -35,5 +35,6 @@ sock_t *sock_open_fd(loop_t *l, int fd, const addr_t *peer);
 int sock_raw_write(sock_t *s, uv_buf_t *bufs, unsigned n);
 // libuv reads from now on, paused or not (a handshake).
 void sock_raw_read(sock_t *s);
-// Marks the connection broken and tells the owner.
+// Marks the connection broken, or the peer's side ended, and tells the owner.
 void sock_fail(sock_t *s, int err);
+void sock_ended(sock_t *s);

@@ -1,8 +1,10 @@
 // TLS contexts for both sides (OpenSSL 3): 1.2 and 1.3, ALPN http/1.1, session resumption, verification on by default.
-// The byte pump is in io/sock; this is configuration. Contexts are reference-counted and shared by their sockets.
+// The byte pump is in io/tls_pump.c; this is configuration. Contexts and certificates are counted references; making
+// and counting them is thread-safe, so that configurations can be built off the loop.
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/str.h"
 
@@ -19,13 +21,20 @@ void tls_cert_release(tls_cert_t *c);
 typedef tls_cert_t *(*tls_pick_fn)(void *arg, str_t sni);
 tls_ctx_t *tls_server_create(tls_pick_fn pick, void *arg);
 
+// Makes tickets of this context good for every context with the same secret (other workers, the generation
+// before): only where certificates and client policy are the same. Without it a secret of its own is used.
+enum { TLS_TICKET_SECRET_BYTES = 80 };
+void tls_server_set_ticket_secret(tls_ctx_t *c, const uint8_t secret[TLS_TICKET_SECRET_BYTES]);
+
 typedef struct tls_client_opts {
     bool verify;            // chain and host name
     int verify_depth;       // 0: default
     str_t ca_pem;           // extra/own trust anchors (PEM); empty: the system's store
     tls_cert_t *cert;       // client certificate, or NULL (acquired)
+    bool no_alpn;           // do not offer http/1.1 (Redis, databases, mail)
 } tls_client_opts_t;
 // Client side. Keeps sessions by server name for resumption. 0 and *out owned, or ERR_INVALID with *why.
+// Reading the system's store takes some 20 ms and a megabyte: share contexts, make them off the loop.
 int tls_client_create(const tls_client_opts_t *o, tls_ctx_t **out, const char **why);
 
 tls_ctx_t *tls_acquire(tls_ctx_t *c);

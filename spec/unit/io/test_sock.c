@@ -1,164 +1,13 @@
 // Sockets over loopback: both ends live in the same loop, and each test ends with nothing alive.
-#include "test.h"
+#include "world.h"
 
-#include <signal.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
-#include "base/err.h"
 #include "base/log.h"
-#include "io/sock.h"
-
-typedef struct end {
-    sock_t *s;
-    buf_t in;
-    bool eof, echo, pause_at_data, close_at_data;
-    int err, drains;
-    size_t total;  // received, kept or not
-    bool drop;
-} end_t;
-
-typedef struct world {
-    loop_t *l;
-    listener_t *k;
-    addr_t at;
-    int fd;
-    end_t server, client;
-    connector_t *c;
-    int err;
-    bool done;
-    int accepted;
-} world_t;
-
-static void on_data(sock_t *s, char *data, size_t n)
-{
-    end_t *e = sock_owner(s);
-    str_t bytes = str_make(data, n);
-    CHECK(n > 0 && !sock_paused(s));
-    e->total += n;
-    if (!e->drop)
-        buf_append(&e->in, bytes);
-    if (e->echo)
-        CHECK_EQ_INT(sock_write(s, &bytes, 1), 0);
-    if (e->pause_at_data)
-        sock_pause(s);
-    if (e->close_at_data) {
-        e->s = NULL;
-        sock_close(s);
-    }
-}
-
-static void on_eof(sock_t *s)
-{
-    end_t *e = sock_owner(s);
-    e->eof = true;
-}
-
-static void on_error(sock_t *s, int err)
-{
-    end_t *e = sock_owner(s);
-    e->err = err;
-}
-
-static void on_drain(sock_t *s)
-{
-    end_t *e = sock_owner(s);
-    e->drains++;
-    CHECK_EQ_INT(sock_pending(s), 0);
-}
-
-static const sock_events_t events = {on_data, on_eof, on_error, on_drain};
-
-static void on_accept(void *arg, sock_t *s)
-{
-    world_t *w = arg;
-    w->accepted++;
-    if (w->server.s) {
-        sock_close(s);
-        return;
-    }
-    w->server.s = s;
-    sock_own(s, &events, &w->server);
-}
-
-static void on_done(void *arg, int err, sock_t *s)
-{
-    world_t *w = arg;
-    CHECK(!w->done);
-    w->done = true;
-    w->err = err;
-    w->client.s = s;
-    w->c = NULL;
-    if (s)
-        sock_own(s, &events, &w->client);
-}
-
-static void world_open_at(world_t *w, const char *where)
-{
-    addr_t any;
-    socklen_t n = sizeof w->at;
-    *w = (world_t){.l = loop_create()};
-    CHECK_EQ_INT(addr_parse(str_from(where), &any), 0);
-    CHECK_EQ_INT(listen_bind(&any, 64, false, &w->fd), 0);
-    CHECK_EQ_INT(getsockname(w->fd, &w->at.sa, &n), 0);
-    w->k = listener_start(w->l, &(listener_opts_t){.fd = w->fd, .on_accept = on_accept, .arg = w});
-}
-
-static connector_t *world_connect(world_t *w)
-{
-    return w->c = sock_connect(w->l, &(connect_opts_t){.host = STR("127.0.0.1"), .port = addr_port(&w->at),
-                                                       .timeout_ms = 5000, .on_done = on_done, .arg = w});
-}
-
-// Turns until cond holds, five seconds at most.
-#define UNTIL(w, cond)                                                                             \
-    do {                                                                                           \
-        uint64_t give_up_ = clock_mono_us() + 5000000;                                             \
-        while (!(cond) && clock_mono_us() < give_up_)                                              \
-            loop_turn((w)->l, 20);                                                                 \
-        CHECK(cond);                                                                               \
-    } while (0)
-
-static void world_open(world_t *w)
-{
-    world_open_at(w, "127.0.0.1:0");
-    world_connect(w);
-    CHECK(!w->done);
-    UNTIL(w, w->done && w->server.s);
-    CHECK_EQ_INT(w->err, 0);
-}
-
-static void end_close(end_t *e)
-{
-    if (e->s)
-        sock_close(e->s);
-    e->s = NULL;
-    buf_dispose(&e->in);
-}
-
-static void world_close(world_t *w)
-{
-    end_close(&w->server);
-    end_close(&w->client);
-    if (w->k)
-        listener_stop(w->k);
-    close(w->fd);
-    UNTIL(w, loop_live(w->l) == 0);
-    loop_destroy(w->l);
-}
-
-static void say(end_t *e, const char *text)
-{
-    str_t s = str_from(text);
-    CHECK_EQ_INT(sock_write(e->s, &s, 1), 0);
-}
 
 TEST(echoes)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     w.server.echo = true;
     sock_resume(w.server.s);
@@ -176,7 +25,7 @@ TEST(echoes)
 
 TEST(knows_both_addresses)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     CHECK(addr_equal(sock_peer(w.client.s), sock_local(w.server.s)));
     CHECK(addr_equal(sock_local(w.client.s), sock_peer(w.server.s)));
@@ -186,7 +35,7 @@ TEST(knows_both_addresses)
 
 TEST(reads_nothing_while_paused)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     say(&w.client, "early");
     for (int i = 0; i < 5; i++)
@@ -209,7 +58,7 @@ TEST(reads_nothing_while_paused)
 
 TEST(tells_of_the_end_once_and_can_still_write)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     sock_resume(w.server.s);
     sock_resume(w.client.s);
@@ -227,7 +76,7 @@ TEST(tells_of_the_end_once_and_can_still_write)
 
 TEST(tells_of_a_reset)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     sock_resume(w.server.s);
     sock_reset(w.client.s);
@@ -242,7 +91,7 @@ TEST(tells_of_a_reset)
 
 TEST(writing_to_a_gone_peer_returns_the_error)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     sock_reset(w.client.s);
     w.client.s = NULL;
@@ -259,7 +108,7 @@ TEST(writing_to_a_gone_peer_returns_the_error)
 
 TEST(a_callback_may_close_its_socket)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     w.server.close_at_data = true;
     sock_resume(w.server.s);
@@ -270,19 +119,9 @@ TEST(a_callback_may_close_its_socket)
     world_close(&w);
 }
 
-enum { BIG = 8 << 20 };
-
-static char *pattern(size_t n)
-{
-    char *p = malloc(n);
-    for (size_t i = 0; i < n; i++)
-        p[i] = (char)(i * 31 + (i >> 11));
-    return p;
-}
-
 TEST(queues_what_a_slow_peer_does_not_take)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     char *data = pattern(BIG);
     str_t half[2] = {str_make(data, BIG / 2 + 1), str_make(data + BIG / 2 + 1, BIG / 2 - 1)};
@@ -306,7 +145,7 @@ TEST(queues_what_a_slow_peer_does_not_take)
 
 TEST(shutdown_comes_after_the_queue)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     char *data = pattern(BIG);
     str_t all = str_make(data, BIG);
@@ -322,7 +161,7 @@ TEST(shutdown_comes_after_the_queue)
 
 TEST(close_drops_the_queue_and_frees_all)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     char *data = pattern(BIG);
     str_t all = str_make(data, BIG);
@@ -334,7 +173,7 @@ TEST(close_drops_the_queue_and_frees_all)
 // The client has sent more than was read: a plain close would answer with RST, which may destroy the response on its way.
 TEST(a_lingering_close_delivers_everything)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     char *data = pattern(BIG);
     str_t upload = str_make(data, 300000), answer = str_make(data, 400000);
@@ -355,7 +194,7 @@ TEST(a_lingering_close_delivers_everything)
 
 TEST(a_lingering_close_ends_in_time)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     uint64_t before = clock_mono_us();
     sock_close_linger(w.server.s, 60);
@@ -369,7 +208,7 @@ TEST(a_lingering_close_ends_in_time)
 
 TEST(a_lingering_close_ends_with_the_peer)
 {
-    world_t w;
+    world_t w = {0};
     world_open(&w);
     sock_close_linger(w.server.s, 60000);
     w.server.s = NULL;
@@ -382,7 +221,7 @@ TEST(a_lingering_close_ends_with_the_peer)
 
 TEST(a_refused_connection_is_told_later)
 {
-    world_t w;
+    world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     listener_stop(w.k);
     w.k = NULL;
@@ -397,7 +236,7 @@ TEST(a_refused_connection_is_told_later)
 
 TEST(a_cancelled_connection_is_silent)
 {
-    world_t w;
+    world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     connect_cancel(world_connect(&w));
     connector_t *c = world_connect(&w);
@@ -417,7 +256,7 @@ static bool allow_none(void *arg, const addr_t *a)
 
 TEST(a_forbidden_address_is_not_connected_to)
 {
-    world_t w;
+    world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     sock_connect(w.l, &(connect_opts_t){.host = STR("127.0.0.1"), .port = addr_port(&w.at), .allow = allow_none,
                                         .on_done = on_done, .arg = &w});
@@ -430,7 +269,7 @@ TEST(a_forbidden_address_is_not_connected_to)
 // A full backlog swallows the connection attempt: nothing answers, as with a dead host.
 TEST(a_connection_times_out)
 {
-    world_t w;
+    world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     listener_stop(w.k);
     w.k = NULL;
@@ -454,7 +293,7 @@ TEST(a_connection_times_out)
 
 TEST(unix_sockets_are_sockets_too)
 {
-    world_t w;
+    world_t w = {0};
     char path[64], at[80];
     snprintf(path, sizeof path, "/tmp/test_sock.%d", (int)getpid());
     snprintf(at, sizeof at, "unix:%s", path);
@@ -470,8 +309,10 @@ TEST(unix_sockets_are_sockets_too)
         CHECK_EQ_INT(sock_peer(w.server.s)->sa.sa_family, AF_UNIX);
     }
     world_close(&w);
+    w = (world_t){0};
     world_open_at(&w, at);  // the file of a listener that is gone is no obstacle
     world_close(&w);
+    w = (world_t){0};
     world_open_at(&w, "127.0.0.1:0");
     unlink(path);
     sock_connect(w.l, &(connect_opts_t){.host = str_from(at), .on_done = on_done, .arg = &w});
@@ -482,7 +323,7 @@ TEST(unix_sockets_are_sockets_too)
 
 TEST(an_address_in_use_is_an_error)
 {
-    world_t w;
+    world_t w = {0};
     int fd;
     world_open_at(&w, "127.0.0.1:0");
     CHECK_EQ_INT(listen_bind(&w.at, 8, false, &fd), ERR_ADDRESS);
@@ -491,7 +332,7 @@ TEST(an_address_in_use_is_an_error)
 
 TEST(a_paused_listener_accepts_nothing)
 {
-    world_t w;
+    world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     listener_pause(w.k);
     world_connect(&w);
@@ -506,7 +347,7 @@ TEST(a_paused_listener_accepts_nothing)
 
 TEST(accepting_survives_running_out_of_descriptors)
 {
-    world_t w;
+    world_t w = {0};
     struct rlimit old, low;
     world_open_at(&w, "127.0.0.1:0");
     log_level_t level = log_level();
