@@ -5,6 +5,3 @@
 
 // Answers by respond_exit; the response ends the request, which must not be touched after. Always answers (404, 405 too).
 void status_handle(request_t *r);
-
-// Per-request counters that need no labels. Called by request_finish.
-void status_count_request(const request_t *r);
