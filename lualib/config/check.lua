@@ -196,7 +196,8 @@ local function warn_without_effect(run, entry)
   for i, protocol in ipairs(entry.kind == "routes" and output.protocols or {}) do
     if entities.STREAM_PROTOCOLS[protocol] then
       run.problems:at(entry, { "protocols", i }, "protocol '" .. protocol .. "' is not served", {
-        severity = "warning", cure = "the gateway serves HTTP; remove the route if nobody needs it" })
+        severity = "warning",
+        cure = "the gateway serves HTTP; remove the route if nobody needs it" })
     end
   end
 end

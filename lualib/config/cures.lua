@@ -71,7 +71,7 @@ function M.find(entry, keys, message, fields)
     return "use paths, methods, hosts and headers"
   elseif message == "required field missing" then
     return "add '" .. name .. "'"
-  elseif message == "expected a string" and (type(value) == "number" or type(value) == "boolean") then
+  elseif message == "expected a string" and type(value) ~= "table" then
     return "put the value in quotes"
   elseif message == "expected an integer" and type(value) == "number" then
     return "write a whole number"

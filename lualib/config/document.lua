@@ -1,11 +1,13 @@
 -- Turns checked entities into the document the C side builds a generation from.
 -- Everything is validated before; this only leaves out what is disabled and numbers the rest.
+-- Vault references of certificates and credentials become values, those of plugins stay.
 -- Invariant: references are 1-based indexes into the document's own lists, or null.
 
 local json = require("moongate.util.json_encode")
 local null = json.null
 
 local address = require("moongate.schema.address")
+local vaults = require("moongate.config.vaults")
 
 local M = {}
 
@@ -63,8 +65,13 @@ local function plain(entry)
   return copy_without(entry.output)
 end
 
+local function without_brackets(host)
+  return host:match("^%[(.*)%]$") or host
+end
+
 local function make_service(entry)
-  local service = copy_without(entry.output, "enabled")
+  local service = copy_without(entry.output)
+  service.host = without_brackets(service.host)
   service.client_certificate = index_of(entry, "client_certificate")
   return service
 end
@@ -99,7 +106,7 @@ end
 local function make_target(entry)
   local host, port = address.split_port(entry.output.target)
   local target = copy_without(entry.output, "target", "upstream")
-  target.host, target.port = host:match("^%[(.*)%]$") or host, port or DEFAULT_TARGET_PORT
+  target.host, target.port = without_brackets(host), port or DEFAULT_TARGET_PORT
   return target
 end
 
@@ -107,12 +114,13 @@ local function add_credentials(run, document)
   document.credentials = json.array()
   for _, row in ipairs(CREDENTIALS) do
     for _, entry in ipairs(run.entries[row.entity]) do
-      local data = copy_without(entry.output, "consumer")
+      local data = vaults.resolve_fields(run, entry)
+      data.consumer = nil
       if row.kind == "basicauth" and run.passwords_are_hashed then
         data.hashed = true
       end
       table.insert(document.credentials, {
-        kind = row.kind, key = entry.output[row.key], consumer = index_of(entry, "consumer"),
+        kind = row.kind, key = data[row.key], consumer = index_of(entry, "consumer"),
         data = data,
       })
     end
@@ -139,7 +147,7 @@ end
 
 local function add_certificates(run, document)
   document.certificates = list_of(run, "certificates", function(entry)
-    local certificate = copy_without(entry.output)
+    local certificate = vaults.resolve_fields(run, entry)
     certificate.snis = json.array()
     return certificate
   end)

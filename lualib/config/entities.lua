@@ -181,14 +181,15 @@ M.routes = entity {
     { request_buffering = { type = "boolean", required = true, default = true } },
     { response_buffering = { type = "boolean", required = true, default = true } },
     { regex_priority = count(0, 2 ^ 32 - 1) },
-    { path_handling = { type = "string", required = true, default = "v0", one_of = { "v0", "v1" } } },
+    { path_handling = {
+      type = "string", required = true, default = "v0", one_of = { "v0", "v1" } } },
     { expression = text() },
     { priority = { type = "integer", between = { 0, 2 ^ 46 - 1 } } },
   },
   entity_checks = {
     { custom_entity_check = {
-      field_sources = { "protocols", "expression", "methods", "hosts", "headers", "paths", "snis", "sources",
-        "destinations" }, fn = check_route_match } },
+      field_sources = { "protocols", "expression", "methods", "hosts", "headers", "paths", "snis",
+        "sources", "destinations" }, fn = check_route_match } },
     { custom_entity_check = { field_sources = { "protocols", "strip_path", "methods", "snis" },
       fn = check_route_protocols } },
   },
@@ -220,7 +221,7 @@ local function credential(name, key, fields, extra)
 end
 
 M.keyauth_credentials = credential("keyauth_credentials", "key", {
-  { key = text { required = true, unique = true, encrypted = true } },
+  { key = text { required = true, unique = true, encrypted = true, referenceable = true } },
   { ttl = typedefs.ttl },
 }, { secret_key = true })
 
@@ -264,7 +265,7 @@ M.jwt_secrets = credential("jwt_secrets", "key", {
 
 M.acls = credential("acls", nil, { { group = text { required = true } } })
 
--- plugins: the part that every plugin has; the rest comes from its own schema -------------------------
+-- plugins: the part that every plugin has; the rest comes from its own schema -------------------
 
 M.plugins = entity {
   name = "plugins",
@@ -283,7 +284,7 @@ M.plugins = entity {
   },
 }
 
--- upstreams -----------------------------------------------------------------------------------------
+-- upstreams -----------------------------------------------------------------------------------
 
 local STATUSES = { type = "integer", between = { 100, 999 } }
 local HASH_SOURCES = {
@@ -337,7 +338,8 @@ local PASSIVE = record {
 
 local function hash_needs(source, field)
   return { conditional = {
-    if_field = "hash_on", if_match = { eq = source }, then_field = field, then_match = { required = true } } }
+    if_field = "hash_on", if_match = { eq = source }, then_field = field,
+    then_match = { required = true } } }
 end
 
 local function fallback_needs(source, field)
@@ -396,7 +398,7 @@ M.targets = entity {
   },
 }
 
--- certificates and vaults -----------------------------------------------------------------------------
+-- certificates and vaults -----------------------------------------------------------------------
 
 local function certificate_fields()
   return {

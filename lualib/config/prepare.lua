@@ -16,6 +16,10 @@ local function with_file(position, file)
   return position and { position[1], position[2], file = file }
 end
 
+local function is_map(value)
+  return type(value) == "table" and value[1] == nil
+end
+
 -- Copies what `target` lacks from `shared`, positions included, so that mistakes are shown there.
 local function fill(target, target_positions, shared, source_file, source_positions)
   for key, value in pairs(shared) do
@@ -23,7 +27,7 @@ local function fill(target, target_positions, shared, source_file, source_positi
     if mine == nil then
       target[key] = Schema.deep_copy(value)
       target_positions[key] = with_file(source_positions[key], source_file)
-    elseif type(mine) == "table" and type(value) == "table" and mine[1] == nil and value[1] == nil then
+    elseif is_map(mine) and is_map(value) then
       local inner = {}
       for name, item in pairs(mine) do
         inner[name] = item
@@ -40,8 +44,7 @@ local function apply_defaults(run, entry)
     if entry.input[key] == nil and not (entry.kind == "services" and entry.raw.url
         and (key == "host" or key == "port" or key == "protocol" or key == "path")) then
       entry.input[key] = Schema.deep_copy(shared.value)
-    elseif type(shared.value) == "table" and type(entry.input[key]) == "table"
-      and shared.value[1] == nil and entry.input[key][1] == nil then
+    elseif is_map(shared.value) and is_map(entry.input[key]) then
       local holder = { [key] = entry.input[key] }
       fill(holder, {}, { [key] = shared.value }, shared.file, {})
       entry.input[key] = holder[key]
@@ -69,7 +72,8 @@ local function apply_shared_config(run, entry)
   entry.input._config = nil
   local shared = run.plugin_configs[name]
   if not shared then
-    run.problems:at(entry, { "_config" }, "no entry '" .. tostring(name) .. "' in '_plugin_configs'", {
+    local message = "no entry '" .. tostring(name) .. "' in '_plugin_configs'"
+    run.problems:at(entry, { "_config" }, message, {
       cure = "declare it under _plugin_configs, or correct the name" })
     return
   end

@@ -62,9 +62,10 @@ local function parse(file, source, run)
     file.tree, file.positions = source.tree, source.positions or {}
     return
   end
-  local text, line_of = env.expand(source.text, run.opts.getenv, function(line, column, message, cure)
+  local function report(line, column, message, cure)
     run.problems:in_file(file, message, { line = line, column = column, cure = cure })
-  end)
+  end
+  local text, line_of = env.expand(source.text, run.opts.getenv, report)
   file.line_of = line_of
   local tree, positions = run.opts.parse_yaml(text, source.file)
   if tree == nil then
@@ -126,7 +127,8 @@ function M.read(source, index, run)
 end
 
 local function conflict(run, file, keys, other)
-  run.problems:at(file.head, keys, "conflicts with the value in " .. Problems.place(other.head, keys), {
+  local message = "conflicts with the value in " .. Problems.place(other.head, keys)
+  run.problems:at(file.head, keys, message, {
     cure = "give the same value in both files, or remove one" })
 end
 

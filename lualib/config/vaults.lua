@@ -1,5 +1,6 @@
--- Checks at load time that every vault reference has a value now. The references stay in the
--- document; whoever uses a field resolves it then, with the same rules.
+-- Vault references: their values, and the check at load time that every one of them has a value.
+-- In plugin configs they stay in the document and are resolved when a plan is built, by
+-- resolve(reference, prefixes(document.vaults, getenv), getenv).
 -- Invariant: the value behind a reference never appears in a message.
 
 local cjson_safe = require("cjson.safe")
@@ -27,44 +28,55 @@ function M.variable(resource, prefix)
   return ((prefix or "") .. resource):upper():gsub("-", "_")
 end
 
-local function prefix_of(run, name)
-  if name == "env" then
-    return run.opts.getenv("KONG_VAULT_ENV_PREFIX") or ""
+--- From vault entities, a map of vault prefixes to the prefixes of their environment variables.
+function M.prefixes(vaults, getenv)
+  local map = { env = getenv("KONG_VAULT_ENV_PREFIX") or "" }
+  for _, vault in ipairs(vaults) do
+    map[vault.prefix] = vault.config and vault.config.prefix or ""
   end
-  local entry = (run.index.vaults.prefix or {})[name]
-  if not entry then
-    return nil
-  end
-  local config = entry.output and entry.output.config
-  return config and config.prefix or ""
+  return map
 end
 
---- true when the reference has a value; or nil, the message, and a cure.
-function M.check(run, reference)
+--- The value of a reference; or nil, the message, and a cure. prefixes: see M.prefixes.
+function M.resolve(reference, prefixes, getenv)
   local parts, err = M.parse(reference)
   if not parts then
     return nil, err, "write {vault://env/name-of-variable}"
   end
-  local prefix = prefix_of(run, parts.vault)
+  local prefix = prefixes[parts.vault]
   if not prefix then
-    return nil, "invalid reference '" .. reference .. "' (no vault with prefix '" .. parts.vault .. "')",
-      "declare it under vaults, or use the prefix env"
+    return nil, "invalid reference '" .. reference .. "' (no vault with prefix '"
+      .. parts.vault .. "')", "declare it under vaults, or use the prefix env"
   end
   local variable = M.variable(parts.resource, prefix)
-  local value = run.opts.getenv(variable)
+  local value = getenv(variable)
   if not value then
     return nil, "vault reference '" .. reference .. "' has no value: environment variable '"
       .. variable .. "' is not set", "set " .. variable .. " in the gateway's environment"
   end
   if not parts.key then
-    return true
+    return value
   end
   local object = cjson_safe.decode(value)
   if type(object) ~= "table" or type(object[parts.key]) ~= "string" then
-    return nil, "vault reference '" .. reference .. "' has no value: environment variable '" .. variable
-      .. "' is not a JSON object with the string '" .. parts.key .. "'", "correct " .. variable
+    return nil, "vault reference '" .. reference .. "' has no value: environment variable '"
+      .. variable .. "' is not a JSON object with the string '" .. parts.key .. "'",
+      "correct " .. variable
   end
-  return true
+  return object[parts.key]
+end
+
+-- Prefixes of this run. A vault with mistakes of its own still counts, to tell one mistake once.
+local function prefixes_of(run)
+  if not run.vault_prefixes then
+    local list = {}
+    for _, entry in ipairs(run.entries.vaults) do
+      local vault = entry.output or entry.input
+      list[#list + 1] = type(vault.prefix) == "string" and vault or nil
+    end
+    run.vault_prefixes = M.prefixes(list, run.opts.getenv)
+  end
+  return run.vault_prefixes
 end
 
 local walk
@@ -83,10 +95,21 @@ local function check_string(run, entry, keys, field, value)
       severity = "warning", cure = "the text itself is used; write the value" })
     return
   end
-  local ok, err, cure = M.check(run, value)
-  if not ok then
+  local found, err, cure = M.resolve(value, prefixes_of(run), run.opts.getenv)
+  if not found then
     run.problems:at(entry, keys, err, { cure = cure })
   end
+end
+
+--- A copy of the entry's output in which references at the top level have become values.
+function M.resolve_fields(run, entry)
+  local out = {}
+  for key, value in pairs(entry.output) do
+    local field = entry.schema.fields[key]
+    out[key] = field and field.referenceable and Schema.is_reference(value)
+      and M.resolve(value, prefixes_of(run), run.opts.getenv) or value
+  end
+  return out
 end
 
 function walk(run, entry, keys, field, value)
@@ -108,7 +131,8 @@ end
 
 --- Checks all references in the entry's output.
 function M.run(run, entry)
-  if entry.file.text and not entry.file.text:find("{vault://", 1, true) and not entry.raw._config then
+  local text = entry.file.text
+  if text and not text:find("{vault://", 1, true) and not entry.raw._config then
     return
   end
   walk(run, entry, {}, { type = "record", fields = entry.schema.definition.fields }, entry.output)

@@ -1,5 +1,5 @@
 -- Ready-made field definitions that plugin schemas build on: host, port, url, protocols_http ...
--- Each is a table to be used as it is, or called to add attributes: typedefs.port { required = true }.
+-- Each is used as it is, or called to add attributes: typedefs.port { required = true }.
 -- Guests reach this module as "kong.db.schema.typedefs".
 -- Invariant: calling a typedef copies it; the definitions here never change.
 
@@ -159,7 +159,9 @@ typedefs.wildcard_host = {
   type = "string", custom_validator = address.check_wildcard_host,
   description = "A host name that may begin or end with a wildcard label.",
 }
-typedefs.ip = { type = "string", custom_validator = address.check_ip, description = "An IP address." }
+typedefs.ip = {
+  type = "string", custom_validator = address.check_ip, description = "An IP address.",
+}
 typedefs.cidr = {
   type = "string", custom_validator = address.check_cidr, description = "A network in CIDR form.",
 }
@@ -190,7 +192,8 @@ typedefs.cookie_name = {
   type = "string", custom_validator = check_cookie_name, description = "The name of a cookie.",
 }
 typedefs.header_name = {
-  type = "string", custom_validator = check_header_name, description = "The name of a header field.",
+  type = "string", custom_validator = check_header_name,
+  description = "The name of a header field.",
 }
 typedefs.timeout = {
   type = "integer", between = { 0, MAX_TIMEOUT_MS }, description = "A time in milliseconds.",
@@ -231,7 +234,8 @@ typedefs.capability = {
 typedefs.semantic_version = {
   type = "string", description = "A version such as 1.2.3.",
   match_any = {
-    patterns = { "^%d+[%.%d]*$", "^%d+[%.%d]*%-?.*$" }, err = "invalid version number: must be in format of X.Y.Z",
+    patterns = { "^%d+[%.%d]*$", "^%d+[%.%d]*%-.*$" },
+    err = "invalid version number: must be in format of X.Y.Z",
   },
 }
 
@@ -306,7 +310,9 @@ typedefs.headers = {
 typedefs.pem = {
   type = "record", description = "A key pair in PEM form.",
   fields = {
-    { private_key = { type = "string", custom_validator = check_key, referenceable = true, encrypted = true } },
+    { private_key = {
+      type = "string", custom_validator = check_key, referenceable = true, encrypted = true,
+    } },
     { public_key = {
       type = "string", referenceable = true, match = "%-%-%-%-%-BEGIN [%u ]*PUBLIC KEY%-%-%-%-%-",
     } },

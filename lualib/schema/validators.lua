@@ -78,7 +78,7 @@ function check.not_one_of(value, choices)
 end
 
 function check.gt(value, limit)
-  if not (value > limit) then
+  if value <= limit then
     return "value must be greater than " .. show(limit)
   end
 end

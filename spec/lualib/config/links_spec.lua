@@ -164,6 +164,7 @@ plugins: [{name: prometheus}]
 ]])
     assert.equal("on", document.services[1].name)
     assert.same({ 1, 1, 1 }, { #document.services, #document.routes, #document.plugins })
+    assert.is_true(document.services[1].enabled)
     assert.same({ 1, json.null }, { document.routes[1].service, document.plugins[1].route })
   end)
 end)

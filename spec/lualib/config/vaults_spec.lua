@@ -58,6 +58,18 @@ describe("vault references", function()
     end)
   end
 
+  it("become values in credentials and certificates, which have no plan of their own", function()
+    local certificate = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
+    local document, problems = fixture.load([[
+consumers: [{username: a, keyauth_credentials: [{key: "{vault://env/api-key}"}]}]
+certificates: [{cert: "{vault://env/cert}", key: "{vault://env/pair/key}"}]
+]], { API_KEY = "k1", CERT = certificate, PAIR = '{"key":"pem"}' })
+    assert.same({}, fixture.lines(problems))
+    local credential = document.credentials[1]
+    assert.same({ "k1", "k1" }, { credential.key, credential.data.key })
+    assert.same({ certificate, "pem" }, { document.certificates[1].cert, document.certificates[1].key })
+  end)
+
   it("warn where they have no effect", function()
     local document, problems = fixture.load("consumers: [{username: '{vault://env/name}'}]")
     assert.is_table(document)
