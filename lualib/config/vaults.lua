@@ -32,7 +32,8 @@ end
 function M.prefixes(vaults, getenv)
   local map = { env = getenv("KONG_VAULT_ENV_PREFIX") or "" }
   for _, vault in ipairs(vaults) do
-    map[vault.prefix] = vault.config and vault.config.prefix or ""
+    local prefix = type(vault.config) == "table" and vault.config.prefix
+    map[vault.prefix] = type(prefix) == "string" and prefix or ""
   end
   return map
 end
