@@ -38,12 +38,12 @@ typedef struct request_head {
     http_method_t method;
     str_t method_name; // as sent
     str_t target;      // as sent
-    str_t
-        raw_path; // target without query, origin-form ("/" for an empty absolute path; "*" for OPTIONS *)
+    // Target without query, origin-form: "/" for an empty absolute path, "*" for OPTIONS *.
+    str_t raw_path;
     str_t query; // without "?"; p == NULL when there was none
-    str_t
-        host; // lower-case host of the authority (Host or absolute-form), without port and trailing dot;
-        // [v6] keeps brackets; empty only for HTTP/1.0 without Host
+    // Lower-case host of the authority (Host or absolute-form), without port and trailing dot;
+    // [v6] keeps brackets; empty only for HTTP/1.0 without Host.
+    str_t host;
     uint16_t port;        // of the authority, 0 when none was given
     uint8_t minor;        // HTTP/1.<minor>: 0 or 1
     bool keep_alive;      // what version and Connection ask for
@@ -60,8 +60,8 @@ typedef struct response_head {
     bool keep_alive;
     str_t reason;
     body_kind_t body; // for the request's method: see response_head_parse
-    uint64_t
-        content_length; // for BODY_LENGTH; for BODY_NONE what Content-Length said, or UINT64_MAX
+    // For BODY_LENGTH; for BODY_NONE what Content-Length said, or UINT64_MAX.
+    uint64_t content_length;
     headers_t headers;
 } response_head_t;
 
