@@ -66,7 +66,7 @@ void client_identify(request_t *r)
     r->trusted = r->worker->n_trusted && is_trusted(r->worker, peer);
     if (r->trusted)
         read_forwarded(r);
-    size_t n = addr_ip_text(&r->client, r->client_ip, sizeof r->client_ip - 1);
+    size_t n = addr_ip_text(&r->client, r->client_ip, sizeof r->client_ip);
     ASSERT(n < sizeof r->client_ip, "an address fits its text");
     r->client_ip[n] = '\0';
 }
