@@ -131,8 +131,7 @@ struct generation {
     lookups_t *lookups;
     uint32_t global_phases; // generation_set_phases
     uint64_t seed;          // of this generation's hash tables; random
-    void *
-        runtime; // core's per-worker state of this generation (pools of TLS contexts); core frees it
+    void *runtime;          // core's state of this generation in its worker; core frees it by
     void (*runtime_free)(void *runtime);
     void *script; // lua's
     void (*script_free)(void *script);
