@@ -3,6 +3,7 @@
 -- It is NOT per-request work (that is request.lua) unless the configuration holds $(...) templates.
 -- Invariant: a plan is never changed after build.
 
+local bridges = require "moongate.ai.bridges"
 local json_text = require "moongate.ai.json_text"
 local providers = require "moongate.ai.providers"
 local template = require "moongate.ai.template"
@@ -123,6 +124,21 @@ function _M.is_dynamic(conf)
   return has_template(conf.model.name) or has_template(conf.model.options or EMPTY)
 end
 
+-- The translation this route type needs (nil: none), or nil, error.
+local function bridge_for(client, format, provider, route_type)
+  if route_type == "preserve" then
+    return nil
+  end
+  local what = "no transformer available to format " .. provider .. "://" .. route_type
+  local bridge, err = bridges.between(client, format)
+  if format ~= "openai" and format ~= "anthropic" then
+    return nil, what
+  elseif err or client == "anthropic" and route_type ~= "llm/v1/chat" then
+    return nil, what .. " for llm_format '" .. client .. "'"
+  end
+  return bridge
+end
+
 -- The plan, or nil, error text for the client. `lookup` (see template.lua) is needed only for a
 -- dynamic configuration.
 function _M.build(conf, lookup)
@@ -140,12 +156,10 @@ function _M.build(conf, lookup)
   local provider = model.provider
   local format = providers.format_of(provider, options)
   local client_format = conf.llm_format or "openai"
-  if client_format ~= "openai" and route_type ~= "preserve" then
-    return nil, "no transformer available to format " .. provider .. "://" .. route_type
-      .. " for llm_format '" .. client_format .. "'"
-  end
-  if route_type ~= "preserve" and format ~= "openai" and format ~= "anthropic" then
-    return nil, "no transformer available to format " .. provider .. "://" .. route_type
+  local bridge
+  bridge, err = bridge_for(client_format, format, provider, route_type)
+  if err then
+    return nil, err
   end
   local target
   target, err = providers.target(provider, options, route_type)
@@ -156,6 +170,8 @@ function _M.build(conf, lookup)
   return {
     provider = provider,
     format = format,
+    client_format = client_format,
+    bridge = bridge,
     route_type = route_type,
     model = name,
     options = options,

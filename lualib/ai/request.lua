@@ -1,6 +1,6 @@
 -- Normalises one request in place: checks its shape, pins the model, applies configured options and
 -- the streaming policy, asks for usage. All by reading and splicing top-level members.
--- It is NOT translation to another format (anthropic/request.lua) and sets no target or header.
+-- It is NOT translation to another format (bridges.lua) and sets no target or header.
 -- Invariant: the body is neither decoded nor re-encoded; `messages` is never copied.
 
 local json_text = require "moongate.ai.json_text"
@@ -103,7 +103,8 @@ local function ask_usage(x, plan)
   if kind == "object" and x.json_member_raw("stream_options", "include_usage") == "true" then
     return true
   end
-  if not plan.must_ask_usage or not plan.statistics or plan.format ~= "openai" then
+  if not plan.must_ask_usage or not plan.statistics or plan.bridge
+    or plan.client_format ~= "openai" then
     return false
   end
   local members = { "include_usage", "true" }
@@ -145,7 +146,7 @@ function _M.normalise(x, plan)
   if err then
     return nil, err
   end
-  if plan.format == "openai" then
+  if not plan.bridge then
     apply_options(x, plan)
   end
   return {

@@ -5,12 +5,10 @@
 
 local exchange = require "moongate.abi.exchange"
 
-local anthropic_request = require "moongate.ai.anthropic.request"
-local anthropic_response = require "moongate.ai.anthropic.response"
-local anthropic_stream = require "moongate.ai.anthropic.stream"
+local bridges = require "moongate.ai.bridges"
+local front_response = require "moongate.ai.anthropic.front_response"
 local openai = require "moongate.ai.openai"
 local plans = require "moongate.ai.plan"
-local replay = require "moongate.ai.anthropic.replay"
 local request = require "moongate.ai.request"
 local stream = require "moongate.ai.stream"
 local url = require "moongate.ai.url"
@@ -21,6 +19,7 @@ local ngx = ngx
 
 local PAYLOAD_MAX_BYTES = 1024 * 1024
 local ANTHROPIC_VERSION = "2023-06-01"
+local JSON_HEADERS = { ["Content-Type"] = "application/json; charset=utf-8" }
 local HIDE_USAGE = { hide_usage = true }
 local SHOW_USAGE = { hide_usage = false }
 
@@ -29,6 +28,9 @@ local AiProxy = {
   VERSION = "3.14.0",
   OPTIONAL = { response = true, header_filter = true, body_filter = true, log = true },
 }
+
+-- Reads the usage of Anthropic's answers that pass: translates them, and throws the text away.
+local WATCH = bridges.between("openai", "anthropic")
 
 -- Plans of configurations without templates. Configurations are immutable, so a plan never ages.
 local built = setmetatable({}, { __mode = "k" })
@@ -60,7 +62,11 @@ local function plan_for(conf)
   return plan, err
 end
 
-local function refuse(status, message)
+-- An error in the format the client speaks.
+local function refuse(status, message, client_format)
+  if client_format == "anthropic" then
+    return kong.response.exit(status, front_response.error_object(status, message), JSON_HEADERS)
+  end
   return kong.response.exit(status, { error = { message = message } })
 end
 
@@ -121,17 +127,22 @@ local function set_target(plan)
   return true
 end
 
--- Rewrites the body for Anthropic. true, or nil and the text for a 400.
+-- Rewrites the body in the provider's format. true, or nil and the text for a 400.
 local function translate(plan, call)
-  local text, dropped = anthropic_request.convert(exchange.body_get(), {
-    model = call.model, stream = call.stream, options = plan.options,
+  local text, dropped = plan.bridge.request(exchange.body_get(), {
+    model = call.model,
+    stream = call.stream,
+    options = plan.options,
+    drop_top_k = plan.drop[1] == "top_k",
+    newer_cap = plan.provider == "openai",
+    ask_usage = plan.must_ask_usage,
   })
   if not text then
     return nil, dropped
   end
   if #dropped > 0 then
-    kong.log.info("ai-proxy: members without a counterpart in Anthropic's format were dropped: ",
-      table.concat(dropped, ", "))
+    kong.log.info("ai-proxy: members without a counterpart in the format of ", plan.provider,
+      " were dropped: ", table.concat(dropped, ", "))
   end
   local auth = plan.auth
   if auth.param_location == "body" then
@@ -142,7 +153,22 @@ local function translate(plan, call)
     return nil, "translated request body cannot be sent: " .. tostring(why)
   end
   kong.service.request.set_header("Content-Type", "application/json")
+  if not (auth.allow_override and auth.header_name) then
+    for _, name in ipairs(plan.bridge.credentials) do
+      kong.service.request.clear_header(name)
+    end
+  end
   return true
+end
+
+-- The translator of a stream; `estimate` of the prompt's tokens, where a format names them first.
+local function new_stream(bridge, call, estimate)
+  return stream.new(bridge.stream({
+    created = math.floor(ngx.now()),
+    model = call.model or "",
+    include_usage = call.usage_asked,
+    input_estimate = estimate,
+  }), bridge.replay)
 end
 
 -- Says, before the provider answers, what is to happen with its answer.
@@ -150,22 +176,23 @@ local function prepare_response(plan, call)
   exchange.drop_response_header("Set-Cookie")
   local named = call.model and (plan.name_header or kong.request.get_header("Kong-Debug"))
   call.name_header = named and plan.provider .. "/" .. call.model or nil
-  if call.translated then
+  if call.translated or plan.statistics then
     kong.service.request.set_header("Accept-Encoding", "identity")
-    if call.stream then
-      exchange.want("header_filter")
-      exchange.want("body_filter")
-    else
-      exchange.want("response")
-      return
-    end
-  elseif plan.statistics and plan.format == "openai" then
-    kong.service.request.set_header("Accept-Encoding", "identity")
+  end
+  if call.translated and not call.stream then
+    exchange.want("response")
+    return
+  elseif call.translated then
+    exchange.want("header_filter")
+    exchange.want("body_filter")
+  elseif plan.payloads or plan.statistics and plan.format == "anthropic" then
+    exchange.want("body_filter")
+  end
+  if plan.statistics and plan.format == "openai" and not call.translated then
     local hide = call.stream and plan.must_ask_usage and not call.usage_asked
     exchange.tap("openai", hide and HIDE_USAGE or SHOW_USAGE)
-  end
-  if plan.payloads and not call.translated then
-    exchange.want("body_filter")
+  elseif plan.statistics and plan.format == "anthropic" and not call.translated then
+    call.watch = new_stream(WATCH, call, nil)
   end
   if call.name_header then
     exchange.on_success_header("X-Kong-LLM-Model", call.name_header)
@@ -176,22 +203,22 @@ end
 local function read_request(plan)
   local content_type = kong.request.get_header("Content-Type")
   if not request.is_json_type(content_type) then
-    return refuse(400, openai.NO_CONTENT_TYPE)
+    return refuse(400, openai.NO_CONTENT_TYPE, plan.client_format)
   end
   local call, message, why = request.normalise(exchange, plan)
   if not call then
     if why then
       kong.log.info("ai-proxy: ", message, ": ", why)
     end
-    return refuse(400, message)
+    return refuse(400, message, plan.client_format)
   end
   if not content_type then
     kong.service.request.set_header("Content-Type", "application/json")
   end
-  if plan.format == "anthropic" then
+  if plan.bridge then
     local ok, err = translate(plan, call)
     if not ok then
-      return refuse(400, err)
+      return refuse(400, err, plan.client_format)
     end
     call.translated = true
   else
@@ -204,7 +231,7 @@ end
 local function pass_request(plan)
   if plan.auth.param_location == "body" then
     if not exchange.read_body(plan.body_max_bytes) or not exchange.json_open() then
-      return refuse(400, openai.NO_CONTENT_TYPE)
+      return refuse(400, openai.NO_CONTENT_TYPE, plan.client_format)
     end
     set_body_credential(plan.auth)
   end
@@ -219,7 +246,7 @@ end
 function AiProxy:access(conf)
   local plan, err = plan_for(conf)
   if not plan then
-    return refuse(400, err)
+    return refuse(400, err, conf.llm_format)
   end
   local raw
   if plan.payloads then
@@ -236,9 +263,11 @@ function AiProxy:access(conf)
   end
   call.plan = plan
   call.request_text = raw
-  call.request_bytes = plan.statistics and not passes and exchange.body_size() or nil
+  if not passes and (plan.statistics or plan.bridge) then
+    call.request_bytes = exchange.body_size()
+  end
   if not set_target(plan) then
-    return refuse(500, "LLM request failed before proxying")
+    return refuse(500, "LLM request failed before proxying", plan.client_format)
   end
   prepare_response(plan, call)
   if plan.statistics or plan.payloads then
@@ -255,20 +284,31 @@ local function is_encoded()
   return encoding and encoding:lower() ~= "identity"
 end
 
+-- A provider's error in the client's format, where the bridge changes errors at all.
+local function translate_error(bridge, status)
+  local text = bridge.error and bridge.error(kong.service.response.get_raw_body() or "", status)
+  return text and kong.response.exit(status, text, JSON_HEADERS)
+end
+
 -- The whole answer at once.
 function AiProxy:response()
   local call = kong.ctx.plugin.call
-  if not call or not call.translated or kong.service.response.get_status() ~= 200 then
+  if not call or not call.translated then
     return nil
   end
-  if is_encoded() then
-    return refuse(502, "provider compressed its answer although identity was asked for")
+  local bridge, format = call.plan.bridge, call.plan.client_format
+  local status = kong.service.response.get_status()
+  if status ~= 200 then
+    return translate_error(bridge, status)
+  elseif is_encoded() then
+    return refuse(502, "provider compressed its answer although identity was asked for", format)
   end
-  local text, details = anthropic_response.convert(kong.service.response.get_raw_body() or "", {
+  local text, details = bridge.response(kong.service.response.get_raw_body() or "", {
     created = math.floor(ngx.now()), model = call.model,
   })
   if not text then
-    return refuse(500, "transformation failed from type anthropic://llm/v1/chat: " .. details)
+    return refuse(500, "transformation failed from type " .. bridge.provider
+      .. "://llm/v1/chat: " .. details, format)
   end
   call.tap = details.usage or {}
   call.tap.model, call.tap.finish_reason = details.model, details.finish_reason
@@ -276,23 +316,28 @@ function AiProxy:response()
     call.response_text = text
   end
   return kong.response.exit(200, text, {
-    ["Content-Type"] = "application/json; charset=utf-8",
+    ["Content-Type"] = JSON_HEADERS["Content-Type"],
     ["X-Kong-LLM-Model"] = call.name_header,
   })
 end
 
--- A stream: from here on the answer is event by event.
+-- A stream: from here on the answer is event by event. An error of the provider's is translated
+-- whole, or passes.
 function AiProxy:header_filter()
   local call = kong.ctx.plugin.call
-  if not call or not call.translated or kong.response.get_source() ~= "service"
-    or kong.service.response.get_status() ~= 200 then
+  if not call or not call.translated or kong.response.get_source() ~= "service" then
     return
   end
-  call.translator = stream.new(anthropic_stream.new({
-    created = math.floor(ngx.now()),
-    model = call.model,
-    include_usage = call.usage_asked,
-  }), replay.message)
+  local status = kong.service.response.get_status()
+  if status ~= 200 then
+    call.failed_status = call.plan.bridge.error and status or nil
+    if call.failed_status then
+      kong.response.clear_header("Content-Length")
+      kong.response.set_header("Content-Type", JSON_HEADERS["Content-Type"])
+    end
+    return
+  end
+  call.translator = new_stream(call.plan.bridge, call, math.ceil(call.request_bytes / 4))
   if is_encoded() then
     kong.log.err("ai-proxy: provider compressed its stream although identity was asked for")
     kong.response.clear_header("Content-Encoding")
@@ -302,6 +347,28 @@ function AiProxy:header_filter()
   kong.response.set_header("Content-Type", "text/event-stream")
   kong.response.set_header("Cache-Control", "no-cache")
   kong.response.set_header("X-Accel-Buffering", "no")
+end
+
+-- The next bytes for the client of a translated stream.
+local function translate_bytes(call, bytes, eof)
+  local translator = call.translator
+  if call.unreadable then
+    bytes = ""
+  end
+  local out = bytes ~= "" and translator:feed(bytes) or ""
+  if eof and not call.finished then
+    call.finished = true
+    out = out .. translator:finish()
+  end
+  return out
+end
+
+-- Collects an error body and hands it on, translated, at its end.
+local function collect_error(call, bytes, eof)
+  local size = (call.error_bytes or 0) + #bytes
+  call.error_bytes = size
+  call.error_text = (call.error_text or "") .. (size <= PAYLOAD_MAX_BYTES and bytes or "")
+  return eof and call.plan.bridge.error(call.error_text, call.failed_status) or ""
 end
 
 local function keep_payload(call, bytes)
@@ -319,19 +386,20 @@ function AiProxy:body_filter()
     return
   end
   local bytes, eof = ngx.arg[1] or "", ngx.arg[2]
-  local translator = call.translator
-  if translator then
-    if call.unreadable then
-      bytes = ""
-    elseif bytes ~= "" and not call.first_event_ms then
-      call.first_event_ms = math.floor((ngx.now() - call.started) * 1000)
-    end
-    bytes = bytes ~= "" and translator:feed(bytes) or ""
-    if eof and not call.finished then
-      call.finished = true
-      bytes = bytes .. translator:finish()
-    end
+  if bytes ~= "" and not call.first_event_ms then
+    call.first_event_ms = math.floor((ngx.now() - call.started) * 1000)
+  end
+  if call.translator then
+    bytes = translate_bytes(call, bytes, eof)
     ngx.arg[1] = bytes
+  elseif call.failed_status then
+    bytes = collect_error(call, bytes, eof)
+    ngx.arg[1] = bytes
+  elseif call.watch then
+    call.watch:feed(bytes)
+    if eof then
+      call.watch:finish()
+    end
   end
   if call.plan.payloads then
     keep_payload(call, bytes)
@@ -341,8 +409,10 @@ end
 -- Log --------------------------------------------------------------------------------------------
 
 local function tap_of(call)
-  if call.translator then
-    local tap = call.translator:result()
+  local watcher = call.translator or call.watch
+  if watcher then
+    local tap = watcher:result()
+    tap.stream = call.stream
     tap.first_event_ms = call.first_event_ms
     return tap
   end

@@ -34,6 +34,7 @@ local function kong_of(self, spec)
     service = {
       request = {
         set_header = function(name, value) self.sent[name:lower()] = value end,
+        clear_header = function(name) self.unsent[name:lower()] = true end,
       },
       response = {
         get_status = function() return answer.status end,
@@ -55,7 +56,7 @@ end
 -- One request: spec = {body, headers, query, captures, tap, answer = {status, headers, body}}.
 -- Returns self with handler, exchange state (x), and everything that was set.
 function _M.new(spec)
-  local self = { sent = {}, headers = {}, cleared = {}, logged = {}, now = 1700000000 }
+  local self = { sent = {}, unsent = {}, headers = {}, cleared = {}, logged = {}, now = 1700000000 }
   local exchange = fake_exchange.new(spec)
   self.x = exchange.state
   self.kong = kong_of(self, spec)
