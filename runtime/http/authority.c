@@ -62,10 +62,10 @@ int authority_parse(str_t text, str_t *host, uint16_t *port, const char **why)
         return refuse(why, "a byte that may not stand in a host");
     if (rest.n && port_parse(str_from_at(rest, 1), &number) != 0)
         return refuse(why, "a port that is not 1 to 65535");
-    if (name.p[name.n - 1] == '.')
-        name.n--;
     if (!labels_valid(name))
         return refuse(why, "an empty label in a host");
+    if (name.p[name.n - 1] == '.')
+        name.n--;
     *host = name;
     *port = number;
     return 0;

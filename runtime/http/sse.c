@@ -29,16 +29,20 @@ static bool is_line_end(char c)
     return c == '\n' || c == '\r';
 }
 
-// Takes what is left of the BOM at the front, or finds that there is none.
-static const char *skip_bom(sse_t *s, const char *p, const char *end)
+// Takes what is left of the BOM at the front (*ended when that is all of it), or finds that
+// there is none.
+static const char *skip_bom(sse_t *s, const char *p, const char *end, bool *ended)
 {
-    while (p < end && s->state <= BOM_2 && *p == BOM[s->state - BOM_0]) {
-        p++;
-        s->state = s->state == BOM_2 ? BLANK : s->state + 1;
+    while (p < end && !s->started) {
+        if (*p != BOM[s->state - BOM_0]) {
+            s->state = s->state == BOM_0 ? BLANK : LINE;
+            s->started = true;
+        } else {
+            p++;
+            *ended = s->started = s->state == BOM_2;
+            s->state = s->started ? BLANK : s->state + 1;
+        }
     }
-    if (p < end && s->state <= BOM_2)
-        s->state = s->state == BOM_0 ? BLANK : LINE;
-    s->started = s->state > BOM_2;
     return p;
 }
 
@@ -75,8 +79,8 @@ size_t sse_feed(sse_t *s, const char *p, size_t n)
 {
     const char *at = p, *end = p + n;
     bool ended = false;
-    if (s->state <= BOM_2)
-        at = skip_bom(s, at, end);
+    if (!s->started)
+        at = skip_bom(s, at, end, &ended);
     while (at < end && !ended)
         at = s->state == LINE ? line_rest(s, at, end) : line_start(s, at, end, &ended);
     ASSERT(at <= end, "a scan ran over its input");
@@ -89,11 +93,6 @@ bool sse_in_event(const sse_t *s)
     return s->state >= LINE || s->state == BOM_1 || s->state == BOM_2;
 }
 
-static str_t without_bom(str_t text)
-{
-    return str_starts(text, STR("\xef\xbb\xbf")) ? str_from_at(text, 3) : text;
-}
-
 static str_t skip_line_ends(str_t text)
 {
     size_t n = 0;
@@ -104,8 +103,8 @@ static str_t skip_line_ends(str_t text)
 
 bool sse_field_next(str_t *rest, str_t *name, str_t *value)
 {
-    str_t text = skip_line_ends(without_bom(*rest));
-    if (text.n == 0)
+    str_t text = skip_line_ends(*rest);
+    if (text.n == 0 || str_eq(*rest, STR("\xef\xbb\xbf")))
         return false;
     const char *stop = scan_line(text.p, text.p + text.n);
     str_t line = str_make(text.p, (size_t)(stop - text.p));

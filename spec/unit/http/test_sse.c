@@ -61,19 +61,19 @@ TEST(blank_lines_make_no_events)
     check_stream("\r\n\r\n", "");
 }
 
-TEST(a_bom_is_skipped_at_the_start_only)
+TEST(a_bom_at_the_start_only_is_an_event_without_fields)
 {
     check_stream("\xef\xbb\xbf"
                  "data: a\n\n",
-                 "data=a;|");
-    check_stream("\xef\xbb\xbf\n\ndata: a\n\n", "data=a;|");
-    check_stream("data: a\n\xef\xbb\xbf"
+                 "|data=a;|");
+    check_stream("\xef\xbb\xbf\n\ndata: a\n\n", "|data=a;|");
+    check_stream("data: a\r\r\xef\xbb\xbf"
                  "data: b\n\n",
-                 "data=a;\xef\xbb\xbf"
+                 "data=a;|\xef\xbb\xbf"
                  "data=b;|");
     check_stream("\xef\xbb\n\n", "\xef\xbb=;|");
     check_stream("\xef\n\n", "\xef=;|");
-    check_stream("\xef\xbb\xbf", "");
+    check_stream("\xef\xbb\xbf", "|");
     check_stream("\xef\xbb", "+");
 }
 
