@@ -73,15 +73,32 @@ int addr_parse(str_t text, addr_t *out)
     return addr_from_ip(ip, port, out);
 }
 
+// Dotted decimal by hand: every request writes two, and inet_ntop goes through printf.
+static size_t ip4_text(const void *address, char *out)
+{
+    const uint8_t *octets = address;
+    char *at = out;
+    for (int i = 0; i < 4; i++) {
+        unsigned v = octets[i];
+        if (v >= 100)
+            *at++ = (char)('0' + v / 100);
+        if (v >= 10)
+            *at++ = (char)('0' + v / 10 % 10);
+        *at++ = (char)('0' + v % 10);
+        *at++ = i < 3 ? '.' : '\0';
+    }
+    return (size_t)(at - out) - 1;
+}
+
 size_t addr_ip_text(const addr_t *a, char *out, size_t cap)
 {
     ASSERT(cap >= 64, "an address has room for its text");
     const char *text = NULL;
     if (a->sa.sa_family == AF_INET)
-        text = inet_ntop(AF_INET, &a->in.sin_addr, out, (socklen_t)cap);
-    else if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-        text = inet_ntop(AF_INET, &a->in6.sin6_addr.s6_addr[12], out, (socklen_t)cap);
-    else if (a->sa.sa_family == AF_INET6)
+        return ip4_text(&a->in.sin_addr, out);
+    if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+        return ip4_text(&a->in6.sin6_addr.s6_addr[12], out);
+    if (a->sa.sa_family == AF_INET6)
         text = inet_ntop(AF_INET6, &a->in6.sin6_addr, out, (socklen_t)cap);
     if (!text)
         memcpy(out, "unix:", sizeof "unix:");
@@ -93,6 +110,14 @@ uint16_t addr_port(const addr_t *a)
     if (a->sa.sa_family == AF_INET)
         return ntohs(a->in.sin_port);
     return a->sa.sa_family == AF_INET6 ? ntohs(a->in6.sin6_port) : 0;
+}
+
+void addr_set_port(addr_t *a, uint16_t port)
+{
+    if (a->sa.sa_family == AF_INET)
+        a->in.sin_port = htons(port);
+    else if (a->sa.sa_family == AF_INET6)
+        a->in6.sin6_port = htons(port);
 }
 
 bool addr_equal(const addr_t *a, const addr_t *b)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "io/dns.h"
 #include "io/tls_pump.h"
 
 enum { ATTEMPTS_MAX = 16, NEXT_AFTER_MS = 250, TIMEOUT_MS = 60 * 1000 };
@@ -21,6 +22,7 @@ struct connector {
     loop_t *loop;
     connect_opts_t o;  // host and sni point into `text`
     char *text;        // owned
+    dns_query_t *query;  // NULL: not asking
     io_defer_t start;
     io_timer_t deadline, next_try;
     list_t attempts;
@@ -39,6 +41,8 @@ static void abandon(attempt_t *a)
 
 static void connector_destroy(connector_t *c)
 {
+    if (c->query)
+        dns_cancel(c->query);
     io_defer_stop(&c->start);
     io_timer_stop(&c->deadline);
     io_timer_stop(&c->next_try);
@@ -182,6 +186,32 @@ static void on_start(io_defer_t *d)
     try_next(CONTAINER_OF(d, connector_t, start));
 }
 
+// Each connection begins with another address, so that load spreads; with one of IPv4 if there is any.
+static unsigned first_record(loop_t *l, const dns_answer_t *a)
+{
+    unsigned first = l->spread++ % a->n;
+    bool v6 = a->records[first].addr.sa.sa_family == AF_INET6;
+    return v6 && first > 0 ? first - 1 : first;
+}
+
+static void on_resolved(void *arg, int err, const dns_answer_t *a)
+{
+    connector_t *c = arg;
+    c->query = NULL;
+    if (err) {
+        finish(c, err, NULL);
+        return;
+    }
+    unsigned first = first_record(c->loop, a);
+    c->n_addrs = a->n < ATTEMPTS_MAX ? a->n : ATTEMPTS_MAX;
+    c->addrs = mem_alloc(c->n_addrs * sizeof *c->addrs);
+    for (unsigned i = 0; i < c->n_addrs; i++) {
+        c->addrs[i] = a->records[(first + i) % a->n].addr;
+        addr_set_port(&c->addrs[i], c->o.port);
+    }
+    try_next(c);
+}
+
 // The address when the host is one already.
 static bool literal_addr(connector_t *c, addr_t *out)
 {
@@ -222,8 +252,10 @@ connector_t *sock_connect(loop_t *l, const connect_opts_t *o)
         c->addrs = mem_alloc(sizeof addr);
         c->addrs[0] = addr;
         c->n_addrs = 1;
+        io_defer_start(l, &c->start);
+    } else {
+        c->query = dns_lookup(dns_of(l), c->o.host, DNS_ADDR, on_resolved, c);
     }
-    io_defer_start(l, &c->start);
     return c;
 }
 

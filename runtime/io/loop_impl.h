@@ -24,6 +24,7 @@ struct loop {
     char *read_buf;  // READ_BUF_BYTES; where every socket of the loop reads into
     struct tls_scratch *tls;  // shared buffers of the TLS pumps, made on first use
     char connect_why[160];
+    unsigned spread;  // connections made by name so far
     struct dns *dns;
     void (*dns_destroy)(struct dns *d);  // set together with dns, so that the loop links without it
     void (*tls_destroy)(struct tls_scratch *t);

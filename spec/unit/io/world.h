@@ -110,7 +110,7 @@ static void on_tls_error(void *arg, const addr_t *peer, int err, const char *why
 }
 
 // w is zero but for the TLS fields.
-static void world_open_at(world_t *w, const char *where)
+__attribute__((unused)) static void world_open_at(world_t *w, const char *where)
 {
     addr_t any;
     socklen_t n = sizeof w->at;
@@ -146,7 +146,7 @@ __attribute__((unused)) static connector_t *world_connect(world_t *w)
     } while (0)
 
 // Both ends connected; the socket under test is told apart by w->server and w->client.
-static void world_open(world_t *w)
+__attribute__((unused)) static void world_open(world_t *w)
 {
     world_open_at(w, "127.0.0.1:0");
     world_connect(w);
@@ -155,7 +155,7 @@ static void world_open(world_t *w)
     CHECK_EQ_INT(w->err, 0);
 }
 
-static void end_close(end_t *e)
+__attribute__((unused)) static void end_close(end_t *e)
 {
     if (e->s)
         sock_close(e->s);
@@ -163,7 +163,7 @@ static void end_close(end_t *e)
     buf_dispose(&e->in);
 }
 
-static void world_close(world_t *w)
+__attribute__((unused)) static void world_close(world_t *w)
 {
     end_close(&w->server);
     end_close(&w->client);
@@ -174,7 +174,7 @@ static void world_close(world_t *w)
     loop_destroy(w->l);
 }
 
-static void say(end_t *e, const char *text)
+__attribute__((unused)) static void say(end_t *e, const char *text)
 {
     str_t s = str_from(text);
     CHECK_EQ_INT(sock_write(e->s, &s, 1), 0);
