@@ -33,13 +33,28 @@ function _M.number(value)
   return format("%.14g", value)
 end
 
+-- Member names as JSON text with their colon. Bounded, because clients choose some of the names.
+local names, names_left = {}, 512
+
+local function member_name(name)
+  local raw = names[name]
+  if not raw then
+    raw = _M.quote(name) .. ":"
+    if names_left > 0 then
+      names[name] = raw
+      names_left = names_left - 1
+    end
+  end
+  return raw
+end
+
 -- An object from name, raw, name, raw, ...; a pair whose raw is false is left out.
 function _M.object(members)
   local out, size = {}, 0
   for i = 1, #members, 2 do
     if members[i + 1] then
       size = size + 1
-      out[size] = _M.quote(members[i]) .. ":" .. members[i + 1]
+      out[size] = member_name(members[i]) .. members[i + 1]
     end
   end
   return "{" .. concat(out, ",") .. "}"

@@ -28,7 +28,7 @@ end
 
 -- Is this Content-Type one we read as JSON? A missing one is.
 function _M.is_json_type(content_type)
-  if not content_type or content_type == "" then
+  if not content_type or content_type == "application/json" or content_type == "" then
     return true
   end
   local media = content_type:match("^%s*([^;%s]*)"):lower()
@@ -51,7 +51,7 @@ local function choose_model(x, plan)
     return nil, "cannot use own model - must be: " .. name
   end
   if asked ~= name then
-    set(x, "model", json_text.quote(name))
+    set(x, "model", name == plan.model and plan.model_raw or json_text.quote(name))
   end
   return name
 end
@@ -76,9 +76,10 @@ local function choose_stream(x, plan)
   return asked
 end
 
--- Newer models call it max_completion_tokens: the configured cap must hold for either name.
-local function set_option(x, name, raw)
-  if name == "max_tokens" and x.json_type("max_completion_tokens") then
+-- Newer models call it max_completion_tokens, OpenAI's reasoning models refuse the old name: the
+-- configured cap must hold for either.
+local function set_option(x, name, raw, newer)
+  if name == "max_tokens" and (newer or x.json_type("max_completion_tokens")) then
     set(x, "max_completion_tokens", raw)
     remove(x, "max_tokens")
     return
@@ -88,9 +89,10 @@ local function set_option(x, name, raw)
   end
 end
 
-local function apply_options(x, plan)
+local function apply_options(x, plan, model)
+  local newer = plan.drops_max_tokens and (model:find("^o%d") or model:find("^gpt%-5")) ~= nil
   for _, option in ipairs(plan.overrides) do
-    set_option(x, option.name, option.raw)
+    set_option(x, option.name, option.raw, newer)
   end
   for _, name in ipairs(plan.drop) do
     remove(x, name)
@@ -147,7 +149,7 @@ function _M.normalise(x, plan)
     return nil, err
   end
   if not plan.bridge then
-    apply_options(x, plan)
+    apply_options(x, plan, model)
   end
   return {
     model = model,

@@ -5,7 +5,7 @@
 
 local json_text = require "moongate.ai.json_text"
 
-local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local byte, sub = string.byte, string.sub
 
 local DEPTH_MAX = 200
 local NULL = "null"
@@ -14,52 +14,100 @@ local _M = {}
 
 local skip_value
 
+-- Everything below walks bytes: such loops are compiled, while patterns are not. Positions beyond
+-- the end give the byte nil, which equals nothing.
+
 local function skip_space(text, pos)
-  return match(text, "^[ \t\r\n]*()", pos)
+  local code = byte(text, pos)
+  while code == 32 or code == 10 or code == 13 or code == 9 do
+    pos = pos + 1
+    code = byte(text, pos)
+  end
+  return pos
+end
+
+local function is_digit(code)
+  return code and code >= 48 and code <= 57
+end
+
+local function is_hex(code)
+  return code and (code >= 48 and code <= 57 or code >= 65 and code <= 70
+    or code >= 97 and code <= 102)
+end
+
+local ESCAPED = {} -- bytes that may follow a backslash, beside u
+for code in ('"\\/bfnrt'):gmatch(".") do
+  ESCAPED[byte(code)] = true
+end
+
+-- `at` is at a backslash; returns the position after the escape, or nil.
+local function skip_escape(text, at)
+  local code = byte(text, at + 1)
+  if code == 117 then
+    return is_hex(byte(text, at + 2)) and is_hex(byte(text, at + 3))
+      and is_hex(byte(text, at + 4)) and is_hex(byte(text, at + 5)) and at + 6 or nil
+  end
+  return code and ESCAPED[code] and at + 2 or nil
 end
 
 -- `pos` is at the opening quote; returns the position after the closing one, or nil, position.
 local function skip_string(text, pos)
-  local from = pos + 1
+  local at = pos + 1
   while true do
-    local at = find(text, '["\\%c]', from)
-    if not at then
-      return nil, #text + 1
-    end
     local code = byte(text, at)
     if code == 34 then
       return at + 1
     elseif code == 92 then
-      from = match(text, '^["\\/bfnrt]()', at + 1) or match(text, "^u%x%x%x%x()", at + 1)
-      if not from then
+      local after = skip_escape(text, at)
+      if not after then
         return nil, at
       end
-    elseif code == 127 then
-      from = at + 1
-    else
+      at = after
+    elseif not code or code < 32 then
       return nil, at
+    else
+      at = at + 1
     end
   end
 end
 
-local function skip_number(text, pos)
-  local after = match(text, "^%-?0()", pos) or match(text, "^%-?[1-9]%d*()", pos)
-  if not after then
+-- At least one digit from `pos` on; the position after the last one, or nil, position.
+local function skip_digits(text, pos)
+  if not is_digit(byte(text, pos)) then
     return nil, pos
   end
-  if byte(text, after) == 46 then
-    local fraction = match(text, "^%.%d+()", after)
-    if not fraction then
-      return nil, after
-    end
-    after = fraction
+  repeat
+    pos = pos + 1
+  until not is_digit(byte(text, pos))
+  return pos
+end
+
+local function skip_number(text, pos)
+  local after = pos
+  if byte(text, after) == 45 then
+    after = after + 1
   end
-  if find(text, "^[eE]", after) then
-    local exponent = match(text, "^[eE][+-]?%d+()", after)
-    if not exponent then
-      return nil, after
+  if byte(text, after) == 48 then
+    after = after + 1
+  else
+    local digits, bad = skip_digits(text, after)
+    if not digits then
+      return nil, bad
     end
-    after = exponent
+    after = digits
+  end
+  if byte(text, after) == 46 then
+    local digits, bad = skip_digits(text, after + 1)
+    if not digits then
+      return nil, bad
+    end
+    after = digits
+  end
+  local code = byte(text, after)
+  if code == 101 or code == 69 then
+    code = byte(text, after + 1)
+    local signed = code == 43 or code == 45
+    return skip_digits(text, signed and after + 2 or after + 1)
   end
   return after
 end
@@ -111,6 +159,13 @@ local function skip_container(text, pos, depth, visit, out)
   end
 end
 
+local function skip_word(text, pos, word)
+  if sub(text, pos, pos + #word - 1) == word then
+    return pos + #word
+  end
+  return nil, pos
+end
+
 function skip_value(text, pos, depth)
   local code = byte(text, pos)
   if code == 34 then
@@ -118,11 +173,11 @@ function skip_value(text, pos, depth)
   elseif code == 123 or code == 91 then
     return skip_container(text, pos, depth)
   elseif code == 116 then
-    return match(text, "^true()", pos), pos
+    return skip_word(text, pos, "true")
   elseif code == 102 then
-    return match(text, "^false()", pos), pos
+    return skip_word(text, pos, "false")
   elseif code == 110 then
-    return match(text, "^null()", pos), pos
+    return skip_word(text, pos, NULL)
   end
   return skip_number(text, pos)
 end

@@ -20,8 +20,6 @@ local ngx = ngx
 local PAYLOAD_MAX_BYTES = 1024 * 1024
 local ANTHROPIC_VERSION = "2023-06-01"
 local JSON_HEADERS = { ["Content-Type"] = "application/json; charset=utf-8" }
-local HIDE_USAGE = { hide_usage = true }
-local SHOW_USAGE = { hide_usage = false }
 
 local AiProxy = {
   PRIORITY = 770,
@@ -174,8 +172,10 @@ end
 -- Says, before the provider answers, what is to happen with its answer.
 local function prepare_response(plan, call)
   exchange.drop_response_header("Set-Cookie")
-  local named = call.model and (plan.name_header or kong.request.get_header("Kong-Debug"))
-  call.name_header = named and plan.provider .. "/" .. call.model or nil
+  if call.model and (plan.name_header or kong.request.get_header("Kong-Debug")) then
+    call.name_header = call.model == plan.model and plan.model_label
+      or plan.provider .. "/" .. call.model
+  end
   if call.translated or plan.statistics then
     kong.service.request.set_header("Accept-Encoding", "identity")
   end
@@ -189,8 +189,7 @@ local function prepare_response(plan, call)
     exchange.want("body_filter")
   end
   if plan.statistics and plan.format == "openai" and not call.translated then
-    local hide = call.stream and plan.must_ask_usage and not call.usage_asked
-    exchange.tap("openai", hide and HIDE_USAGE or SHOW_USAGE)
+    exchange.tap("openai", call.stream and plan.must_ask_usage and not call.usage_asked)
   elseif plan.statistics and plan.format == "anthropic" and not call.translated then
     call.watch = new_stream(WATCH, call, nil)
   end
@@ -200,8 +199,7 @@ local function prepare_response(plan, call)
 end
 
 -- Reads and normalises a JSON body; returns the call, or nil after a refusal was sent.
-local function read_request(plan)
-  local content_type = kong.request.get_header("Content-Type")
+local function read_request(plan, content_type)
   if not request.is_json_type(content_type) then
     return refuse(400, openai.NO_CONTENT_TYPE, plan.client_format)
   end
@@ -238,9 +236,9 @@ local function pass_request(plan)
   return { model = plan.model, stream = false }
 end
 
-local function is_multipart()
-  local content_type = kong.request.get_header("Content-Type")
-  return content_type and content_type:lower():find("^%s*multipart/form%-data") ~= nil
+local function is_multipart(content_type)
+  return content_type and content_type ~= "application/json"
+    and content_type:lower():find("^%s*multipart/form%-data") ~= nil
 end
 
 function AiProxy:access(conf)
@@ -252,8 +250,9 @@ function AiProxy:access(conf)
   if plan.payloads then
     raw = kong.request.get_raw_body()
   end
-  local passes = plan.route_type == "preserve" or is_multipart()
-  local call = (passes and pass_request or read_request)(plan)
+  local content_type = kong.request.get_header("Content-Type")
+  local passes = plan.route_type == "preserve" or is_multipart(content_type)
+  local call = (passes and pass_request or read_request)(plan, content_type)
   if not call then
     return nil
   end

@@ -9,6 +9,8 @@ local values = require "moongate.ai.anthropic.values"
 
 local array, object, quote = json_text.array, json_text.object, json_text.quote
 
+local CONTENT, REASONING = '"content":', '"reasoning_content":'
+
 local _M = {}
 local methods = {}
 local meta = { __index = methods }
@@ -53,6 +55,21 @@ local function tool_delta(self, index, members)
   return delta(self, { "tool_calls", array({ object(members) }) })
 end
 
+-- The chunk nearly every event becomes: one text in the delta. Its constant parts are made once per
+-- stream, after message_start told id and model: a chunk with a marker in it is cut in two.
+local function text_delta(self, name, raw)
+  local head, tail = self.head, self.tail
+  if not head then
+    local whole = delta(self, { "\1", "0" })
+    local at = whole:find('"\\u0001":0', 1, true)
+    self.head, self.tail = whole:sub(1, at - 1), whole:sub(at + 10)
+    head, tail = self.head, self.tail
+    self.chunks = self.chunks - 1
+  end
+  self.chunks = self.chunks + 1
+  return head .. name .. raw .. tail
+end
+
 local function text_of(raw)
   return span.type(raw) == "string" and raw ~= '""' and raw
 end
@@ -64,6 +81,7 @@ function on.message_start(self, event)
   local message = span.type(event.message) == "object" and span.object(event.message) or {}
   self.id = span.type(message.id) == "string" and message.id or self.id
   self.model = span.type(message.model) == "string" and message.model or self.model
+  self.head, self.tail = nil, nil
   values.read_usage(message.usage, self.usage)
   return delta(self, { "role", '"assistant"', "content", '""' })
 end
@@ -75,9 +93,9 @@ function on.content_block_start(self, event)
   local state = { kind = kind }
   self.blocks[event.index or ""] = state
   if kind == "text" then
-    return text_of(block.text) and delta(self, { "content", block.text })
+    return text_of(block.text) and text_delta(self, CONTENT, block.text)
   elseif kind == "thinking" then
-    return text_of(block.thinking) and delta(self, { "reasoning_content", block.thinking })
+    return text_of(block.thinking) and text_delta(self, REASONING, block.thinking)
   elseif kind == "tool_use" then
     state.tool = self.tools
     self.tools = self.tools + 1
@@ -96,9 +114,9 @@ function on.content_block_delta(self, event)
   local part = span.type(event.delta) == "object" and span.object(event.delta) or {}
   local kind = json_text.unquote(part.type)
   if kind == "text_delta" then
-    return text_of(part.text) and delta(self, { "content", part.text })
+    return text_of(part.text) and text_delta(self, CONTENT, part.text)
   elseif kind == "thinking_delta" then
-    return text_of(part.thinking) and delta(self, { "reasoning_content", part.thinking })
+    return text_of(part.thinking) and text_delta(self, REASONING, part.thinking)
   elseif kind == "input_json_delta" then
     local state = self.blocks[event.index or ""]
     if state and state.tool and text_of(part.partial_json) then

@@ -116,8 +116,8 @@ function _M.new(spec)
   function x.set_query(query)
     self.query = query
   end
-  function x.tap(kind, flags)
-    self.tap_kind, self.tap_flags = kind, flags
+  function x.tap(kind, hide_usage)
+    self.tap_kind, self.hide_usage = kind, hide_usage
   end
   function x.on_success_header(name, value)
     self.success[name] = value

@@ -36,8 +36,8 @@ return {
     .. call(1, '"function":{"arguments":":2}"}') .. call(0, '"function":{"arguments":"1}"}')
     .. delta('"content":"te"') .. delta("", "tool_calls") .. DONE,
 
-  cumulative = ROLE .. delta('"content":"a"', nil, usage(1)) .. delta('"content":"b"', nil, usage(5))
-    .. delta("", "stop", usage(9)) .. DONE,
+  cumulative = ROLE .. delta('"content":"a"', nil, usage(1))
+    .. delta('"content":"b"', nil, usage(5)) .. delta("", "stop", usage(9)) .. DONE,
 
   azure = chunk("[]") .. ROLE
     .. chunk('[{"index":1,"delta":{"content":"no"},"finish_reason":"stop"}]')

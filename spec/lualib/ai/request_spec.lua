@@ -72,6 +72,18 @@ describe("ai.request", function()
       .. '"messages":[ {"role":"user", "content":"hi \\u00e9"} ]}', state.body)
   end)
 
+  it("gives the cap its newer name for OpenAI's reasoning models", function()
+    for _, name in ipairs({ "o3-mini", "gpt-5" }) do
+      local state = run('{"model":"' .. name .. '",' .. HI .. "}",
+        { model = model("openai", name, { max_tokens = 512 }) })
+      assert.matches(',"max_completion_tokens":512}$', state.body)
+      assert.is_nil(state.body:find('"max_tokens"', 1, true))
+    end
+    local state = run('{"model":"o3-mini",' .. HI .. "}", { model = model("vllm", "o3-mini",
+      { max_tokens = 512, upstream_url = "http://127.0.0.1:8000" }) })
+    assert.matches(',"max_tokens":512}$', state.body)
+  end)
+
   it("does not touch an option that has the configured value already", function()
     local state = run('{"model":"m",' .. HI .. ',"max_tokens":512}',
       { model = model("openai", "m", { max_tokens = 512 }) })
