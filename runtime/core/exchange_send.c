@@ -1,40 +1,12 @@
 // What goes upstream: the request head, re-serialised from the parsed form, and the body. Hop-by-hop lines stay here;
 // framing is decided anew from what is known of the body.
-#include <stdio.h>
-
 #include "base/check.h"
 #include "base/err.h"
 #include "core/conn.h"
 #include "core/exchange_impl.h"
+#include "core/wire.h"
 
 enum { SLICES_MAX = 60 };
-
-typedef struct writer {
-    char *p, *end;
-} writer_t;
-
-static void put(writer_t *w, str_t s)
-{
-    ASSERT((size_t)(w->end - w->p) >= s.n, "a head is sized before it is written");
-    if (s.n)
-        memcpy(w->p, s.p, s.n);
-    w->p += s.n;
-}
-
-static void put_line(writer_t *w, str_t name, str_t value)
-{
-    put(w, name);
-    put(w, STR(": "));
-    put(w, value);
-    put(w, STR("\r\n"));
-}
-
-static void put_number(writer_t *w, str_t name, uint64_t value)
-{
-    char text[24];
-    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    put_line(w, name, str_make(text, (size_t)n));
-}
 
 bool exchange_streams_body(const request_t *r)
 {
@@ -59,7 +31,13 @@ static str_t host_value(const exchange_t *x)
     bool standard = x->port == (up->https ? 443 : 80);
     if (standard)
         return x->host;
-    return arena_printf(&r->arena, "%.*s:%u", STR_FMT(x->host), x->port);
+    char digits[WIRE_NUMBER_MAX];
+    str_t port = wire_number(digits, x->port);
+    char *text = arena_alloc(&r->arena, x->host.n + 1 + port.n);
+    memcpy(text, x->host.p, x->host.n);
+    text[x->host.n] = ':';
+    memcpy(text + x->host.n + 1, port.p, port.n);
+    return str_make(text, x->host.n + 1 + port.n);
 }
 
 // Lines of the client that are replaced by the gateway's own.
@@ -83,37 +61,37 @@ static bool is_replaced(uint16_t id)
     }
 }
 
-static void put_forwarded_for(writer_t *w, const request_t *r)
+static void put_forwarded_for(wire_t *w, const request_t *r)
 {
     char peer[64];
     size_t n = addr_ip_text(sock_peer(r->conn->sock), peer, sizeof peer);
     str_t before = headers_get(&r->head.headers, HDR_X_FORWARDED_FOR);
-    put(w, STR("X-Forwarded-For: "));
+    wire_put(w, STR("X-Forwarded-For: "));
     if (before.n) {
-        put(w, before);
-        put(w, STR(", "));
+        wire_put(w, before);
+        wire_put(w, STR(", "));
     }
-    put(w, str_make(peer, n));
-    put(w, STR("\r\n"));
+    wire_put(w, str_make(peer, n));
+    wire_put(w, STR("\r\n"));
 }
 
-static void put_forwarded(writer_t *w, const request_t *r)
+static void put_forwarded(wire_t *w, const request_t *r)
 {
     bool tls = r->conn->tls;
     str_t proto = r->forwarded_proto.n ? r->forwarded_proto : tls ? STR("https") : STR("http");
     str_t host = r->forwarded_host.n ? r->forwarded_host : r->head.host;
     str_t path = r->forwarded_path.n ? r->forwarded_path : r->head.raw_path;
     put_forwarded_for(w, r);
-    put_line(w, hdr_name(HDR_X_FORWARDED_PROTO), proto);
-    put_line(w, hdr_name(HDR_X_FORWARDED_HOST), host);
-    put_number(w, hdr_name(HDR_X_FORWARDED_PORT),
+    wire_line(w, hdr_name(HDR_X_FORWARDED_PROTO), proto);
+    wire_line(w, hdr_name(HDR_X_FORWARDED_HOST), host);
+    wire_number_line(w, hdr_name(HDR_X_FORWARDED_PORT),
                r->forwarded_port ? r->forwarded_port : r->conn->port);
-    put_line(w, hdr_name(HDR_X_FORWARDED_PATH), path);
+    wire_line(w, hdr_name(HDR_X_FORWARDED_PATH), path);
     if (r->route && r->route->strip_path && r->match.prefix > 1)
-        put_line(w, hdr_name(HDR_X_FORWARDED_PREFIX), str_make(r->path.p, r->match.prefix));
-    put_line(w, hdr_name(HDR_X_REAL_IP), str_from(r->client_ip));
-    put_line(w, hdr_name(HDR_X_KONG_REQUEST_ID), str_make(r->id, 32));
-    put(w, STR("Via: 1.1 moongate/" MOONGATE_VERSION "\r\n"));
+        wire_line(w, hdr_name(HDR_X_FORWARDED_PREFIX), str_make(r->path.p, r->match.prefix));
+    wire_line(w, hdr_name(HDR_X_REAL_IP), str_from(r->client_ip));
+    wire_line(w, hdr_name(HDR_X_KONG_REQUEST_ID), str_make(r->id, 32));
+    wire_put(w, STR("Via: 1.1 moongate/" MOONGATE_VERSION "\r\n"));
 }
 
 static size_t room_for(const request_t *r, str_t host)
@@ -127,12 +105,12 @@ static size_t room_for(const request_t *r, str_t host)
     return n;
 }
 
-static void put_client_lines(writer_t *w, const headers_t *h)
+static void put_client_lines(wire_t *w, const headers_t *h)
 {
     for (uint32_t i = 0; i < h->n; i++) {
         const header_t *line = &h->v[i];
         if (!line->removed && !is_replaced(line->id) && !hdr_is_hop_by_hop(line->id))
-            put_line(w, line->name, line->value);
+            wire_line(w, line->name, line->value);
     }
 }
 
@@ -142,17 +120,17 @@ static bool expects_length(http_method_t m)
 }
 
 // `known`: the body's length is `length`, else it streams by `body`'s own framing.
-static void put_framing(writer_t *w, exchange_t *x, bool known, size_t length)
+static void put_framing(wire_t *w, exchange_t *x, bool known, size_t length)
 {
     const request_t *r = x->r;
     x->chunked_up = false;
     if (known) {
         if (length || expects_length(r->head.method) || r->body.kind != BODY_NONE)
-            put_number(w, hdr_name(HDR_CONTENT_LENGTH), length);
+            wire_number_line(w, hdr_name(HDR_CONTENT_LENGTH), length);
     } else if (r->body.kind == BODY_LENGTH) {
-        put_number(w, hdr_name(HDR_CONTENT_LENGTH), r->head.content_length);
+        wire_number_line(w, hdr_name(HDR_CONTENT_LENGTH), r->head.content_length);
     } else {
-        put(w, STR("Transfer-Encoding: chunked\r\n"));
+        wire_put(w, STR("Transfer-Encoding: chunked\r\n"));
         x->chunked_up = true;
     }
 }
@@ -165,21 +143,21 @@ static str_t head_text(exchange_t *x, bool known, size_t length)
     headers_strip_hop_by_hop(&r->head.headers);
     size_t room = room_for(r, host);
     char *text = arena_alloc(&r->arena, room);
-    writer_t w = {.p = text, .end = text + room};
-    put(&w, up->method);
-    put(&w, STR(" "));
-    put(&w, up->path.n ? up->path : STR("/"));
+    wire_t w = {.p = text, .end = text + room};
+    wire_put(&w, up->method);
+    wire_put(&w, STR(" "));
+    wire_put(&w, up->path.n ? up->path : STR("/"));
     if (up->query.p) {
-        put(&w, STR("?"));
-        put(&w, up->query);
+        wire_put(&w, STR("?"));
+        wire_put(&w, up->query);
     }
-    put(&w, STR(" HTTP/1.1\r\n"));
-    put_line(&w, hdr_name(HDR_HOST), host);
+    wire_put(&w, STR(" HTTP/1.1\r\n"));
+    wire_line(&w, hdr_name(HDR_HOST), host);
     put_client_lines(&w, &r->head.headers);
     put_forwarded(&w, r);
-    put(&w, STR("Connection: keep-alive\r\n"));
+    wire_put(&w, STR("Connection: keep-alive\r\n"));
     put_framing(&w, x, known, length);
-    put(&w, STR("\r\n"));
+    wire_put(&w, STR("\r\n"));
     return str_make(text, (size_t)(w.p - text));
 }
 

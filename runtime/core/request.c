@@ -152,6 +152,15 @@ static void run_plugins(request_t *r)
         respond_error(r, 500, NULL);
 }
 
+// HTTP/1.0 knows no chunked coding: a method that carries a body must say how long it is (RFC 1945 7.2.2).
+static bool lacks_length(const request_t *r)
+{
+    http_method_t m = r->head.method;
+    return r->head.minor == 0 && r->body.kind == BODY_NONE &&
+           (m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH) &&
+           !headers_get(&r->head.headers, HDR_CONTENT_LENGTH).p;
+}
+
 // The status that this request deserves before any routing, or 0.
 static unsigned refused_early(request_t *r)
 {
@@ -160,6 +169,8 @@ static unsigned refused_early(request_t *r)
         return r->status;
     if (r->body.err)
         return r->body.err == ERR_TOO_LARGE ? 413 : 400;
+    if (lacks_length(r))
+        return 411;
     if (r->body.limit && r->body.kind == BODY_LENGTH && r->head.content_length > r->body.limit)
         return 413;
     if (uri_normalize_path(&r->arena, r->head.raw_path, &r->path, &why) != 0) {
@@ -248,7 +259,8 @@ static void leave_conn(request_t *r)
     r->conn = NULL;
     if (!c)
         return;
-    if (r->failed_mid_body || r->out_failed) {
+    bool cut_shows = r->chunked_out || r->length_known;  // else only a reset tells an end from an abort
+    if (r->out_failed || (r->failed_mid_body && !cut_shows)) {
         c->req = NULL;
         conn_close(c, true);
         return;
