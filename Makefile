@@ -207,7 +207,8 @@ fuzz:
 
 # --- run, install, clean -------------------------------------------------------------------------
 
-CONF   ?= $(firstword $(wildcard conf/example) conf)
+# With a provider's key in the environment the sample talks to the provider, else to a mock of its own.
+CONF   ?= $(if $(OPENAI_API_KEY),conf/openai,conf/example)
 LISTEN ?= 127.0.0.1:8000
 
 run:
