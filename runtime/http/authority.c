@@ -39,7 +39,13 @@ static size_t host_length(str_t text)
 
 static bool labels_valid(str_t host)
 {
-    return host.n && host.p[0] != '.' && str_find(host, STR("..")) < 0;
+    char before = '.';
+    for (size_t i = 0; i < host.n; i++) {
+        if (host.p[i] == '.' && before == '.')
+            return false;
+        before = host.p[i];
+    }
+    return true;
 }
 
 static int port_parse(str_t text, uint16_t *port)

@@ -69,6 +69,15 @@ static inline const char *scan_value(const char *p, const char *end)
     return scan_class(p, end, B_VALUE);
 }
 
+// First byte that may not stand in a request target.
+static inline const char *scan_target(const char *p, const char *end)
+{
+    SCAN_BLOCKS(p, end,
+                _mm_or_si128(_mm_or_si128(IS_BYTE('#'), IS_BYTE(0x7f)),
+                             _mm_cmplt_epi8(v, _mm_set1_epi8(0x21))))
+    return scan_class(p, end, B_TARGET);
+}
+
 static inline const char *scan_byte(const char *p, const char *end, char c)
 {
     SCAN_BLOCKS(p, end, IS_BYTE(c))

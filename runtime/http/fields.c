@@ -9,9 +9,13 @@
 // block.
 enum { CONNECTION_OPTIONS_MAX = 64 };
 
+// Fields that note() looks at, a bit each.
+static const uint64_t FRAMING = 1ull << HDR_HOST | 1ull << HDR_CONTENT_LENGTH |
+                                1ull << HDR_TRANSFER_ENCODING | 1ull << HDR_CONNECTION |
+                                1ull << HDR_UPGRADE | 1ull << HDR_EXPECT;
+_Static_assert(HDR_COUNT <= 64, "a bit for each well-known name");
+
 typedef struct parse {
-    headers_t *h;
-    arena_t *a;
     field_facts_t *facts;
     uint32_t options;
     bool drop_underscore;
@@ -88,49 +92,61 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-// Parses the line at p and steps over it; NULL with s->why when it is bad. `end` points at the
-// CRLF of the empty line.
-static const char *parse_line(parse_t *s, const char *p, const char *end)
+// The value behind the colon, without the white space round it; *next is behind its CRLF.
+// False: a bad byte.
+static inline bool take_value(const char *p, const char *end, str_t *value, const char **next)
 {
-    const char *colon = scan_byte(p, end, ':');
-    str_t name = str_make(p, (size_t)(colon - p));
-    hdr_id_t id = hdr_lookup(name);
-    int drop = id == HDR_OTHER ? check_name(s, name) : 0;
+    while (is_blank(*p))
+        p++;
+    const char *stop = scan_value(p, end), *last = stop;
+    if (stop[0] != '\r' || stop[1] != '\n')
+        return false;
+    while (last > p && is_blank(last[-1]))
+        last--;
+    *value = str_make(p, (size_t)(last - p));
+    *next = stop + 2;
+    return true;
+}
+
+// Parses the line at p into *line. What is behind it, or NULL with s->why. `end` is the CRLF of
+// the empty line.
+static inline const char *parse_line(parse_t *s, header_t *line, const char *p, const char *end)
+{
+    const char *colon = scan_byte(p, end, ':'), *next;
+    line->name = str_make(p, (size_t)(colon - p));
+    line->id = (uint16_t)hdr_lookup(line->name);
+    int drop = line->id == HDR_OTHER ? check_name(s, line->name) : 0;
     if (drop < 0)
         return NULL;
+    line->removed = drop;
     ASSERT(colon < end, "a name that reaches the last CRLF is no token");
-    const char *value = colon + 1;
-    while (is_blank(*value))
-        value++;
-    const char *stop = scan_value(value, end);
-    if (stop[0] != '\r' || stop[1] != '\n') {
+    if (!take_value(colon + 1, end, &line->value, &next)) {
         s->why = "a control byte in a field value";
         return NULL;
     }
-    const char *last = stop;
-    while (last > value && is_blank(last[-1]))
-        last--;
-    str_t text = str_make(value, (size_t)(last - value));
-    headers_add(s->h, s->a, id, name, text);
-    s->h->v[s->h->n - 1].removed = drop;
-    return id != HDR_OTHER && note(s, id, text) != 0 ? NULL : stop + 2;
+    if (FRAMING >> line->id & 1 && note(s, (hdr_id_t)line->id, line->value) != 0)
+        return NULL;
+    return next;
 }
 
 int fields_parse(headers_t *h, arena_t *a, const char *p, const char *end, uint32_t fields_max,
                  bool drop_underscore, field_facts_t *facts, const char **why)
 {
-    parse_t s = {.h = h, .a = a, .facts = facts, .drop_underscore = drop_underscore};
+    parse_t s = {.facts = facts, .drop_underscore = drop_underscore};
     ASSERT(end[0] == '\r' && end[1] == '\n', "the empty line is the scan's stop");
     while (p < end) {
         if (fields_max && h->n == fields_max) {
             *why = "too many field lines";
             return FIELDS_TOO_MANY;
         }
-        p = parse_line(&s, p, end);
+        if (h->n == h->cap)
+            headers_grow(h, a);
+        p = parse_line(&s, &h->v[h->n], p, end);
         if (!p) {
             *why = s.why;
             return FIELDS_BAD;
         }
+        h->n++;
     }
     ASSERT(p == end, "a field line ran over the empty line");
     return 0;

@@ -27,3 +27,6 @@ int content_length_parse(str_t value, uint64_t *out);
 
 // The end of the fields of a head p[0..n) that must end in CRLF CRLF; NULL when it does not.
 const char *fields_end(const char *p, size_t n);
+
+// Makes room for one more line, at least (header.c).
+void headers_grow(headers_t *h, arena_t *a);

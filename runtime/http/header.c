@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "http/bytes.h"
+#include "http/fields.h"
 
 enum { FIRST_CAP = 24 };
 
@@ -68,18 +69,25 @@ static const uint8_t BY_HASH[256] = {
 
 _Static_assert(HDR_COUNT <= UINT8_MAX, "the hash table holds one byte a name");
 
+static inline unsigned hash(const char *name, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)name;
+    uint32_t first = p[0] | 0x20u;
+    uint16_t last;
+    memcpy(&last, p + n - 2, 2);
+    return ((last | 0x2020u) * 0x29e821a5u + first * 0x855c3845u + (uint32_t)n * 0xd707107fu) >>
+           24;
+}
+
 unsigned hdr_hash(str_t name)
 {
     ASSERT(name.n >= 2, "the hash reads two bytes from the end");
-    const unsigned char *p = (const unsigned char *)name.p;
-    uint32_t first = p[0] | 0x20u;
-    uint32_t last = (p[name.n - 2] | 0x20u) | (p[name.n - 1] | 0x20u) << 8;
-    return (last * 0x29e821a5u + first * 0x855c3845u + (uint32_t)name.n * 0xd707107fu) >> 24;
+    return hash(name.p, name.n);
 }
 
 // Differing bits of two words, but the case bit where `known`, made of letters and '-', has a
 // letter.
-static uint64_t differ(const char *p, const char *known, size_t n)
+static inline uint64_t differ(const char *p, const char *known, size_t n)
 {
     uint64_t a = 0, b = 0;
     memcpy(&a, p, n);
@@ -87,23 +95,24 @@ static uint64_t differ(const char *p, const char *known, size_t n)
     return (a ^ b) & ~((b & 0x4040404040404040u) >> 1);
 }
 
-static bool same_name(const char *p, const char *known, size_t n)
+static inline bool same_name(const char *p, const char *known, size_t n)
 {
-    if (n < 4)
-        return (differ(p, known, 2) | differ(p + n - 2, known + n - 2, 2)) == 0;
-    if (n < 8)
+    if (n >= 8) {
+        uint64_t bits = differ(p, known, 8) | differ(p + n - 8, known + n - 8, 8);
+        for (size_t at = 8; at + 8 < n; at += 8)
+            bits |= differ(p + at, known + at, 8);
+        return bits == 0;
+    }
+    if (n >= 4)
         return (differ(p, known, 4) | differ(p + n - 4, known + n - 4, 4)) == 0;
-    uint64_t bits = differ(p + n - 8, known + n - 8, 8);
-    for (size_t at = 0; at + 8 < n; at += 8)
-        bits |= differ(p + at, known + at, 8);
-    return bits == 0;
+    return (differ(p, known, 2) | differ(p + n - 2, known + n - 2, 2)) == 0;
 }
 
 hdr_id_t hdr_lookup(str_t name)
 {
     if (name.n < 2)
         return HDR_OTHER;
-    unsigned id = BY_HASH[hdr_hash(name)];
+    unsigned id = BY_HASH[hash(name.p, name.n)];
     if (id == HDR_OTHER || NAMES[id].n != name.n || !same_name(name.p, NAMES[id].p, name.n))
         return HDR_OTHER;
     return (hdr_id_t)id;
@@ -115,7 +124,7 @@ str_t hdr_name(hdr_id_t id)
     return NAMES[id];
 }
 
-static void grow(headers_t *h, arena_t *a)
+void headers_grow(headers_t *h, arena_t *a)
 {
     uint32_t cap = h->cap ? h->cap * 2 : FIRST_CAP;
     ASSERT(cap > h->cap, "a header block with 2^31 lines");
@@ -130,7 +139,7 @@ void headers_add(headers_t *h, arena_t *a, hdr_id_t id, str_t name, str_t value)
 {
     ASSERT(id < HDR_COUNT, "no such field number");
     if (h->n == h->cap)
-        grow(h, a);
+        headers_grow(h, a);
     if (!name.p)
         name = hdr_name(id);
     h->v[h->n++] = (header_t){.name = name, .value = value, .id = (uint16_t)id};

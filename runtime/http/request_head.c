@@ -102,7 +102,7 @@ static int target_parse(request_head_t *r, str_t *authority, uint16_t *scheme_po
                         const char **why)
 {
     str_t target = r->target;
-    if (scan_class(target.p, target.p + target.n, B_TARGET) != target.p + target.n)
+    if (scan_target(target.p, target.p + target.n) != target.p + target.n)
         return refuse(400, why, "a byte that may not stand in a request target");
     if (target.p[0] == '/') {
         split_path(r, target);

@@ -217,7 +217,7 @@ int url_parse(str_t text, url_t *out)
     size_t skip, n = 0;
     uint16_t port;
     const char *why;
-    if (text.n == 0 || scan_class(text.p, text.p + text.n, B_TARGET) != text.p + text.n ||
+    if (text.n == 0 || scan_target(text.p, text.p + text.n) != text.p + text.n ||
         !scheme_parse(text, &u, &skip))
         return -1;
     str_t rest = str_from_at(text, skip);

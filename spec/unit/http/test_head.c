@@ -144,6 +144,25 @@ TEST(request_lines_refused)
     check_status(400, "GET ?a HTTP/1.1\r\nHost: h\r\n\r\n");
 }
 
+TEST(targets_are_checked_at_every_alignment)
+{
+    char text[100];
+    request_head_t r;
+    const char *why;
+    for (unsigned c = 0; c < 256; c++) {
+        for (size_t at = 1; at < 40; at++) {
+            memcpy(text, "GET /xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx HTTP/1.0\r\n\r\n", 59);
+            text[4 + at] = (char)c;
+            int want = c > 0x20 && c < 0x7f && c != '#' ? 0 : 400;
+            int got =
+                request_head_parse(&r, &arena, text, strlen("GET /") + 40 + 13, &LIMITS, &why);
+            if (!CHECK_EQ_INT(got, want))
+                TEST_NOTE("byte %u at %zu", c, at);
+        }
+    }
+    request_end();
+}
+
 TEST(versions)
 {
     check_status(505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n");
