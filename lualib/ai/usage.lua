@@ -17,8 +17,20 @@ local function factor_by(list, matches)
   return best
 end
 
+-- Price of the tokens written to the provider's cache; rows of the list name it by time to live.
+local function write_cost(counts, options, written)
+  local default = options.cache_write_cost or options.input_cost
+  local prices = {}
+  for _, row in ipairs(options.cache_write_cost_list or {}) do
+    prices[row.ttl] = row.cost
+  end
+  local hour = math.min(counts.cache_write_1h_tokens or 0, written)
+  return hour * (prices["1h"] or default) + (written - hour) * (prices["5m"] or default)
+end
+
 -- Price of the tokens in the currency of the options, or nil when a price is missing.
--- counts = {prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens}.
+-- counts = {prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,
+-- cache_write_1h_tokens}.
 function _M.cost(counts, options, service_tier)
   local input_cost, output_cost = options.input_cost, options.output_cost
   if not input_cost or not output_cost then
@@ -32,10 +44,9 @@ function _M.cost(counts, options, service_tier)
     return row.tier == service_tier
   end)
   local cached = options.cache_read_cost and math.min(counts.cached_tokens or 0, prompt) or 0
-  local written = options.cache_write_cost
-    and math.min(counts.cache_write_tokens or 0, prompt - cached) or 0
+  local written = math.min(counts.cache_write_tokens or 0, prompt - cached)
   local input = (prompt - cached - written) * input_cost
-    + cached * (options.cache_read_cost or 0) + written * (options.cache_write_cost or 0)
+    + cached * (options.cache_read_cost or 0) + write_cost(counts, options, written)
   local output = (counts.completion_tokens or 0) * output_cost
   local total = input * (window and window.input_factor or 1)
     + output * (window and window.output_factor or 1)
@@ -58,6 +69,7 @@ function _M.complete(tap, hints)
     total_tokens = tap.total_tokens and not estimated and tap.total_tokens or prompt + completion,
     cached_tokens = tap.cached_tokens,
     cache_write_tokens = tap.cache_write_tokens,
+    cache_write_1h_tokens = tap.cache_write_1h_tokens,
     reasoning_tokens = tap.reasoning_tokens,
   }, estimated
 end

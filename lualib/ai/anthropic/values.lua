@@ -41,7 +41,8 @@ local function count(raw)
   return span.type(raw) == "number" and tonumber(raw) or nil
 end
 
--- Takes Anthropic's raw usage object into `usage` {input, output, cache_read, cache_write}.
+-- Takes Anthropic's raw usage object into `usage` {input, output, cache_read, cache_write,
+-- cache_write_1h}; the last is the part of cache_write that is kept for an hour, not 5 minutes.
 -- Counters are cumulative: a later one replaces an earlier one, a missing one changes nothing.
 function _M.read_usage(raw, usage)
   if span.type(raw) ~= "object" then
@@ -55,6 +56,8 @@ function _M.read_usage(raw, usage)
   usage.output = count(at.output_tokens) or usage.output
   usage.cache_read = count(at.cache_read_input_tokens) or usage.cache_read
   usage.cache_write = count(at.cache_creation_input_tokens) or usage.cache_write
+  usage.cache_write_1h = count(span.path(at.cache_creation, "ephemeral_1h_input_tokens"))
+    or usage.cache_write_1h
   return usage
 end
 
@@ -72,6 +75,7 @@ function _M.totals(usage)
     total_tokens = prompt + completion,
     cached_tokens = cached,
     cache_write_tokens = written,
+    cache_write_1h_tokens = usage.cache_write_1h,
   }
 end
 

@@ -25,6 +25,16 @@ describe("ai.usage", function()
     assert.near((4800 * 3 + 2000 * 2) / 1e6, usage.cost(counts, options, "default"), 1e-12)
   end)
 
+  it("prices cache writes by their time to live", function()
+    local counts = { prompt_tokens = 100, completion_tokens = 0, cache_write_tokens = 100,
+      cache_write_1h_tokens = 40 }
+    local options = { input_cost = 10, output_cost = 20,
+      cache_write_cost_list = { { ttl = "5m", cost = 12.5 }, { ttl = "1h", cost = 20 } } }
+    assert.near((40 * 20 + 60 * 12.5) / 1e6, usage.cost(counts, options), 1e-12)
+    options.cache_write_cost_list = nil
+    assert.near(100 * 10 / 1e6, usage.cost(counts, options), 1e-12)
+  end)
+
   it("passes reported counts and flags estimates", function()
     local counts, estimated = usage.complete(
       { prompt_tokens = 3, completion_tokens = 4, total_tokens = 9 }, { request_bytes = 400 })

@@ -100,6 +100,10 @@ describe("anthropic front door stream", function()
     assert.is_true(result.terminal)
   end)
 
+  it("knows [DONE] without its space", function()
+    assert.equal((run({ fixtures.text })), (run({ (fixtures.text:gsub("data: %[", "data:[")) })))
+  end)
+
   it("takes the last usage of cumulative ones, and reports it", function()
     local out, result = run({ fixtures.cumulative })
     assert.equal(9, assemble(out).usage.output_tokens)

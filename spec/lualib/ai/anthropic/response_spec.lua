@@ -88,6 +88,13 @@ describe("anthropic usage", function()
       .. '"cache_read_input_tokens":5,"output_tokens":7}', values.anthropic_usage(back))
   end)
 
+  it("knows which cache writes are kept for an hour", function()
+    local usage = values.read_usage('{"input_tokens":1,"cache_creation_input_tokens":9,'
+      .. '"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":6}}', {})
+    assert.equal(6, values.totals(usage).cache_write_1h_tokens)
+    assert.equal(10, values.totals(usage).prompt_tokens)
+  end)
+
   it("takes the last value of a counter instead of adding", function()
     local usage = values.read_usage('{"input_tokens":10,"output_tokens":1}', {})
     values.read_usage('{"output_tokens":7}', usage)
