@@ -84,27 +84,29 @@ static void mask_address(net_rule_t *net)
     }
 }
 
-static int read_address(decoder_t *d, str_t ip, net_rule_t *net)
+int net_parse(str_t text, net_rule_t *out)
 {
-    char text[INET6_ADDRSTRLEN + 8];
+    char copy[INET6_ADDRSTRLEN];
     struct in_addr v4;
     uint64_t bits = UINT64_MAX;
-    ptrdiff_t slash = str_chr(ip, '/');
-    str_t address = slash < 0 ? ip : str_make(ip.p, (size_t)slash);
-    if (slash >= 0 && str_to_u64(str_from_at(ip, (size_t)slash + 1), &bits) != 0)
-        return decoder_fail(d, "not an address or CIDR: %.*s", STR_FMT(ip));
-    snprintf(text, sizeof text, "%.*s", STR_FMT(address));
-    bool is_v4 = inet_pton(AF_INET, text, &v4) == 1;
+    ptrdiff_t slash = str_chr(text, '/');
+    str_t address = slash < 0 ? text : str_make(text.p, (size_t)slash);
+    if (address.n >= sizeof copy)
+        return -1;
+    snprintf(copy, sizeof copy, "%.*s", STR_FMT(address));
+    bool is_v4 = inet_pton(AF_INET, copy, &v4) == 1;
     unsigned width = is_v4 ? 32 : 128;
-    if (address.n >= sizeof text || (!is_v4 && inet_pton(AF_INET6, text, &net->address) != 1) ||
-        (slash >= 0 && bits > width))
-        return decoder_fail(d, "not an address or CIDR: %.*s", STR_FMT(ip));
+    if (!is_v4 && inet_pton(AF_INET6, copy, &out->address) != 1)
+        return -1;
+    if (slash >= 0 &&
+        (str_to_u64(str_from_at(text, (size_t)slash + 1), &bits) != 0 || bits > width))
+        return -1;
     if (is_v4) {
-        net->address = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
-        memcpy(&net->address.s6_addr[12], &v4, sizeof v4);
+        out->address = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
+        memcpy(&out->address.s6_addr[12], &v4, sizeof v4);
     }
-    net->bits = (uint8_t)(128 - width + (slash < 0 ? width : (unsigned)bits));
-    mask_address(net);
+    out->bits = (uint8_t)(128 - width + (slash < 0 ? width : (unsigned)bits));
+    mask_address(out);
     return 0;
 }
 
@@ -116,7 +118,9 @@ static int read_net(decoder_t *d, str_t object, net_rule_t *net)
         return -1;
     net->port = json.port;
     net->any_address = json.ip.n == 0;
-    return net->any_address ? 0 : read_address(d, json.ip, net);
+    if (net->any_address || net_parse(json.ip, net) == 0)
+        return 0;
+    return decoder_fail(d, "not an address or CIDR: %.*s", STR_FMT(json.ip));
 }
 
 static int read_nets(decoder_t *d, str_t array, net_rules_t *out)

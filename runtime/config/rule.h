@@ -32,5 +32,8 @@ typedef struct route_rule {
     uint32_t regex_priority;
 } route_rule_t;
 
+// "10.0.0.0/8", "::1": fills address and bits; host bits are cleared. 0, or -1 when it is neither address nor CIDR.
+int net_parse(str_t text, net_rule_t *out);
+
 // Decodes the matching fields of a route's JSON object. 0, or -1 with d->why set.
 int rule_read(decoder_t *d, str_t route, route_rule_t *out);

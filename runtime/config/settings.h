@@ -1,25 +1,26 @@
-// Settings of this node (not of routes): listeners, workers, logs, limits, timeouts. From flags, then environment (MOONGATE_X),
-// then a YAML file (conf/gateway.yaml), then defaults; each remembers where it came from.
+// Settings of this node (not of routes): listeners, workers, logs, limits, timeouts. From flags, then environment (MOONGATE_X, then
+// KONG_X where Kong has the same setting), then a YAML file (conf/gateway.yaml), then defaults; each remembers where it came from.
+// Not the configuration of services and routes: that is the loader's (lua/loader.h), from config_paths.
 #pragma once
 
 #include "base/arena.h"
 #include "base/str.h"
 
 typedef struct listen_setting {
-    str_t address; // "127.0.0.1:8000"
+    str_t address; // "127.0.0.1:8000", "[::1]:8000", "unix:/path"; numeric
     bool tls, reuseport;
-    int backlog;
+    int backlog; // 0: the system's
 } listen_setting_t;
 
-enum { LISTEN_MAX = 16 };
+enum { LISTEN_MAX = 16, SETTINGS_MAX = 64 };
 
 typedef struct settings {
     arena_t arena; // owns every str below
     listen_setting_t proxy_listen[LISTEN_MAX], status_listen[LISTEN_MAX],
         admin_listen[LISTEN_MAX];
     uint32_t n_proxy_listen, n_status_listen, n_admin_listen; // "off": 0
-    uint32_t workers;                                         // 0: by the cgroup's CPU limit
-    bool master;                                              // false: --no-master
+    uint32_t workers;                       // 0: by the cgroup's CPU limit (settings_workers)
+    bool master;                            // false: --no-master
     str_t prefix;                           // run directory (pid file, sockets)
     str_t log_level, access_log, error_log; // paths; access_log "off", "-" (stdout)
     str_t *trusted_ips;                     // CIDRs
@@ -53,17 +54,43 @@ typedef struct settings {
     bool server_header;       // Server/Via/X-Kong-* latency headers
     str_t error_default_type;
     uint32_t shared_dict_bytes;
+    const char *origins[SETTINGS_MAX]; // beside settings_rows
 } settings_t;
 
-// Every setting as one row (name, type, default, unit, one sentence): flags, env names, file keys, --help and docs come from it.
+typedef enum setting_type {
+    SETTING_LISTEN, // "ADDRESS:PORT [ssl] [reuseport] [backlog=N], ..." or "off"
+    SETTING_COUNT,
+    SETTING_BYTES, // 8k, 10m, 1g
+    SETTING_TIME,  // 250ms, 10s, 5m, 1h; a bare number is milliseconds
+    SETTING_SWITCH,
+    SETTING_TEXT,
+    SETTING_LEVEL,
+    SETTING_CIDRS,
+    SETTING_PATHS,
+} setting_type_t;
+
+// Every setting as one row: flags (--proxy-listen), env names (MOONGATE_PROXY_LISTEN), file keys (proxy_listen), --help
+// and docs come from it.
 typedef struct setting_row {
-    const char *name, *kind, *fallback, *help;
+    const char *name;
+    const char *kind;     // what to write, for people: "a time", "a size", "on or off" ...
+    const char *fallback; // the default as text
+    const char *help;     // one sentence
+    const char
+        *kong; // name behind KONG_ in the environment, NULL: Kong has none with this meaning
+    setting_type_t type;
+    size_t at, n_at;   // offsets in settings_t; n_at: of a list's count
+    uint64_t min, max; // max over 2^32-1: the field is a uint64_t
 } setting_row_t;
 const setting_row_t *settings_rows(unsigned *n);
 
-// Reads. `flags` are name=value pairs from the command line (name with '-' or '_'). 0; -1 with all problems as lines in *why (owned, free()).
+// Reads. `flags` are name=value pairs from the command line (name with '-' or '_'; given twice, lists grow and others take the last).
+// 0; -1 with all problems as lines in *why (owned, free()): the setting, where it came from, what is wrong, what to write.
 int settings_load(settings_t *out, const char *file_or_null, char **flags, unsigned n_flags,
                   char *const *environ_or_null, char **why);
 void settings_dispose(settings_t *s);
-// "flag", "environment MOONGATE_X", "conf/gateway.yaml:3", "default".
+// "flag", "environment MOONGATE_X", "conf/gateway.yaml:3", "default". NULL: no such setting.
 const char *settings_origin(const settings_t *s, const char *name);
+
+// How many workers to start: `workers`, or the CPUs this process may use (cgroup quota rounded up, CPU affinity), at least 1.
+uint32_t settings_workers(const settings_t *s);

@@ -1,0 +1,347 @@
+// Gathers each setting's value from flags, environment, file and defaults; see settings.h.
+// The table is settings_rows.c, the parsing of values setting_value.c. All problems are collected before giving up.
+#include "config/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "config/setting_value.h"
+#include "config/yaml.h"
+
+enum { ITEMS_MAX = 64, FILE_MAX_BYTES = 1024 * 1024 };
+
+typedef struct load {
+    settings_t *s;
+    char **flags;
+    unsigned n_flags;
+    char *const *environ;
+    const char *file;
+    yaml_tree_t *tree; // of the file, NULL without
+    buf_t why;
+} load_t;
+
+// What one source says about one setting.
+typedef struct found {
+    str_t items[ITEMS_MAX];
+    uint32_t n;
+    const char *origin;
+} found_t;
+
+__attribute__((format(printf, 2, 3))) static void problem(load_t *l, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    buf_printf(&l->why, "%s\n", line);
+}
+
+// Names are equal but for case and '-' or '_'.
+static bool same_name(str_t a, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n && i < a.n; i++) {
+        char c = a.p[i] == '-' ? '_' : ascii_lower(a.p[i]);
+        if (c != name[i])
+            return false;
+    }
+    return a.n == n;
+}
+
+static const setting_row_t *row_of(str_t name)
+{
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    for (unsigned i = 0; i < n; i++) {
+        if (same_name(name, rows[i].name))
+            return &rows[i];
+    }
+    return NULL;
+}
+
+// Levenshtein distance, names cut at 63 bytes.
+static unsigned distance(str_t a, const char *b)
+{
+    unsigned row[64], n = (unsigned)strlen(b);
+    ASSERT(n < 64, "names of settings are short");
+    for (unsigned j = 0; j <= n; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= a.n && i < 64; i++) {
+        unsigned corner = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= n; j++) {
+            unsigned above = row[j], cost = corner + (ascii_lower(a.p[i - 1]) != b[j - 1]);
+            unsigned step = (above < row[j - 1] ? above : row[j - 1]) + 1;
+            row[j] = cost < step ? cost : step;
+            corner = above;
+        }
+    }
+    return row[n];
+}
+
+static const char *nearest(str_t name)
+{
+    unsigned n, best = 4;
+    const char *found = NULL;
+    const setting_row_t *rows = settings_rows(&n);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned d = distance(name, rows[i].name);
+        if (d < best) {
+            best = d;
+            found = rows[i].name;
+        }
+    }
+    return found;
+}
+
+static void unknown(load_t *l, const char *origin, str_t name)
+{
+    const char *near = nearest(name);
+    if (near)
+        problem(l, "%.*s (%s): there is no such setting: did you mean %s?", STR_FMT(name),
+                origin, near);
+    else
+        problem(l, "%.*s (%s): there is no such setting: remove it, or see --help",
+                STR_FMT(name), origin);
+}
+
+static void check_flags(load_t *l)
+{
+    for (unsigned i = 0; i < l->n_flags; i++) {
+        str_t flag = str_from(l->flags[i]);
+        ptrdiff_t equals = str_chr(flag, '=');
+        str_t name = str_make(flag.p, equals < 0 ? flag.n : (size_t)equals);
+        if (!row_of(name))
+            unknown(l, "flag", name);
+        else if (equals < 0)
+            problem(l, "%.*s (flag): has no value: write %.*s=VALUE", STR_FMT(name),
+                    STR_FMT(name));
+    }
+}
+
+static void find_flag(load_t *l, const setting_row_t *row, found_t *out)
+{
+    for (unsigned i = 0; i < l->n_flags; i++) {
+        str_t flag = str_from(l->flags[i]);
+        ptrdiff_t equals = str_chr(flag, '=');
+        if (equals < 0 || !same_name(str_make(flag.p, (size_t)equals), row->name))
+            continue;
+        if (out->n == ITEMS_MAX) {
+            problem(l, "%s (flag): given more than %d times", row->name, ITEMS_MAX);
+            return;
+        }
+        out->items[out->n++] = str_from_at(flag, (size_t)equals + 1);
+        out->origin = "flag";
+    }
+}
+
+static void find_variable(load_t *l, const char *prefix, const char *name, found_t *out)
+{
+    char wanted[96];
+    snprintf(wanted, sizeof wanted, "%s%s", prefix, name);
+    for (char *p = wanted; *p; p++)
+        *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+    for (char *const *e = l->environ; e && *e; e++) {
+        str_t entry = str_from(*e);
+        ptrdiff_t equals = str_chr(entry, '=');
+        if (equals > 0 && str_eq(str_make(entry.p, (size_t)equals), str_from(wanted))) {
+            out->items[0] = str_from_at(entry, (size_t)equals + 1);
+            out->n = 1;
+            out->origin = arena_printf(&l->s->arena, "environment %s", wanted).p;
+        }
+    }
+}
+
+static bool scalar_text(load_t *l, const yaml_value_t *value, str_t *out)
+{
+    switch (value->kind) {
+    case YAML_VALUE_STRING:
+        *out = value->text;
+        return true;
+    case YAML_VALUE_BOOL:
+        *out = value->boolean ? STR("on") : STR("off");
+        return true;
+    case YAML_VALUE_NUMBER:
+        *out = arena_printf(&l->s->arena, "%.15g", value->number);
+        return true;
+    case YAML_VALUE_NULL:
+    case YAML_VALUE_LIST:
+    case YAML_VALUE_MAP:
+        return false;
+    }
+    UNREACHABLE("every kind of value is handled");
+}
+
+static bool takes_list(const setting_row_t *row)
+{
+    return row->type == SETTING_LISTEN || row->type == SETTING_CIDRS ||
+           row->type == SETTING_PATHS;
+}
+
+static void find_in_file(load_t *l, const setting_row_t *row, found_t *out)
+{
+    const yaml_value_t *value = l->tree ? yaml_get(l->tree->root, str_from(row->name)) : NULL;
+    if (!value || value->kind == YAML_VALUE_NULL)
+        return;
+    out->origin = arena_printf(&l->s->arena, "%s:%u", l->file, value->line).p;
+    bool is_list = value->kind == YAML_VALUE_LIST && takes_list(row);
+    const yaml_value_t **items = is_list ? value->list.v : &value;
+    uint32_t n = is_list ? value->list.n : 1;
+    for (uint32_t i = 0; i < n && n <= ITEMS_MAX; i++) {
+        if (!scalar_text(l, items[i], &out->items[out->n++])) {
+            problem(l, "%s (%s): %s was expected, not %s", row->name, out->origin, row->kind,
+                    yaml_kind_name(items[i]->kind));
+            out->n = 0;
+            return;
+        }
+    }
+    if (n > ITEMS_MAX)
+        problem(l, "%s (%s): more than %d values", row->name, out->origin, ITEMS_MAX);
+    if (n == 0)
+        out->items[out->n++] = STR(""); // an empty list is a value
+}
+
+static void find(load_t *l, const setting_row_t *row, found_t *out)
+{
+    out->n = 0;
+    out->origin = NULL;
+    find_flag(l, row, out);
+    if (!out->origin)
+        find_variable(l, "MOONGATE_", row->name, out);
+    if (!out->origin && row->kong)
+        find_variable(l, "KONG_", row->kong, out);
+    if (!out->origin)
+        find_in_file(l, row, out);
+}
+
+static void load_row(load_t *l, const setting_row_t *row, const char **origin)
+{
+    found_t found;
+    char why[300] = "";
+    str_t fallback = str_from(row->fallback);
+    ASSERT(setting_store(l->s, row, &fallback, 1, why, sizeof why) == 0,
+           "a default is a valid value");
+    *origin = "default";
+    find(l, row, &found);
+    if (found.n == 0)
+        return;
+    if (setting_store(l->s, row, found.items, found.n, why, sizeof why) != 0)
+        problem(l, "%s (%s): %s", row->name, found.origin, why);
+    *origin = found.origin;
+}
+
+// Reads a small file whole. 0, or -1 with the problem noted.
+static int read_file(load_t *l, buf_t *text)
+{
+    FILE *f = fopen(l->file, "rb");
+    if (!f) {
+        problem(l, "%s: cannot be read: %m", l->file);
+        return -1;
+    }
+    size_t n;
+    while ((n = fread(buf_reserve(text, 4096), 1, 4096, f)) > 0 && text->n <= FILE_MAX_BYTES)
+        buf_commit(text, n);
+    bool bad = ferror(f) != 0;
+    fclose(f);
+    if (bad || text->n > FILE_MAX_BYTES) {
+        problem(l, "%s: %s", l->file,
+                bad ? "cannot be read (is it a directory?)"
+                    : "larger than 1 MiB: this is not a settings file");
+        return -1;
+    }
+    return 0;
+}
+
+static void check_keys(load_t *l)
+{
+    const yaml_value_t *root = l->tree->root;
+    if (root->kind != YAML_VALUE_MAP && root->kind != YAML_VALUE_NULL) {
+        problem(l, "%s: a mapping of settings was expected, not %s", l->file,
+                yaml_kind_name(root->kind));
+        return;
+    }
+    for (uint32_t i = 0; root->kind == YAML_VALUE_MAP && i < root->map.n; i++) {
+        char origin[512];
+        snprintf(origin, sizeof origin, "%s:%u", l->file, root->map.v[i].line);
+        const setting_row_t *row = row_of(root->map.v[i].key);
+        if (!row || !str_eq(root->map.v[i].key, str_from(row->name)))
+            unknown(l, origin, root->map.v[i].key);
+    }
+}
+
+static void load_file(load_t *l)
+{
+    buf_t text = {0};
+    yaml_error_t err = {0};
+    if (read_file(l, &text) == 0) {
+        if (yaml_parse(buf_str(&text), &l->tree, &err) != 0)
+            problem(l, "%s:%u:%u: %s", l->file, err.line, err.column, err.why);
+        else
+            check_keys(l);
+    }
+    buf_dispose(&text);
+}
+
+static void check_together(load_t *l)
+{
+    if ((l->s->ssl_cert.n == 0) != (l->s->ssl_cert_key.n == 0))
+        problem(
+            l,
+            "ssl_cert and ssl_cert_key: one is set and the other is not: set both or neither");
+    if (l->s->target_max_bytes > l->s->head_max_bytes)
+        problem(
+            l,
+            "target_max_bytes (%s): larger than head_max_bytes: a target is part of the head",
+            settings_origin(l->s, "target_max_bytes"));
+}
+
+int settings_load(settings_t *out, const char *file_or_null, char **flags, unsigned n_flags,
+                  char *const *environ_or_null, char **why)
+{
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    *out = (settings_t){0};
+    arena_init(&out->arena);
+    load_t l = {.s = out,
+                .flags = flags,
+                .n_flags = n_flags,
+                .environ = environ_or_null,
+                .file = file_or_null};
+    check_flags(&l);
+    if (l.file)
+        load_file(&l);
+    for (unsigned i = 0; i < n; i++)
+        load_row(&l, &rows[i], &out->origins[i]);
+    check_together(&l);
+    if (l.tree)
+        yaml_tree_destroy(l.tree);
+    if (l.why.n == 0)
+        return 0;
+    buf_putc(&l.why, '\0');
+    *why = strdup(buf_str(&l.why).p);
+    ASSERT(*why != NULL, "out of memory");
+    buf_dispose(&l.why);
+    settings_dispose(out);
+    return -1;
+}
+
+void settings_dispose(settings_t *s)
+{
+    arena_dispose(&s->arena);
+    *s = (settings_t){0};
+}
+
+const char *settings_origin(const settings_t *s, const char *name)
+{
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    for (unsigned i = 0; i < n; i++) {
+        if (same_name(str_from(name), rows[i].name))
+            return s->origins[i];
+    }
+    return NULL;
+}

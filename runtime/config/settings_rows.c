@@ -1,0 +1,124 @@
+// The table of settings, and nothing else: flags, environment, file and help are made from it.
+#include "config/settings.h"
+
+#define AT(field) offsetof(settings_t, field)
+#define LISTEN(name, fallback, kong, help)                                                     \
+    {                                                                                          \
+#name, "listeners", fallback, help, kong, SETTING_LISTEN, AT(name), AT(n_##name), 0, 0 \
+    }
+#define COUNT(name, field, fallback, kong, min, max, help)                                     \
+    {                                                                                          \
+        name, "a number", fallback, help, kong, SETTING_COUNT, AT(field), 0, min, max          \
+    }
+#define BYTES(name, fallback, min, max, help)                                                  \
+    {                                                                                          \
+#name, "a size", fallback, help, NULL, SETTING_BYTES, AT(name), 0, min, max            \
+    }
+#define TIME(name, field, fallback, min, max, help)                                            \
+    {                                                                                          \
+        name, "a time", fallback, help, NULL, SETTING_TIME, AT(field), 0, min, max             \
+    }
+#define SWITCH(name, fallback, help)                                                           \
+    {                                                                                          \
+#name, "on or off", fallback, help, NULL, SETTING_SWITCH, AT(name), 0, 0, 0            \
+    }
+#define TEXT(name, fallback, kong, help)                                                       \
+    {                                                                                          \
+#name, "text", fallback, help, kong, SETTING_TEXT, AT(name), 0, 0, 0                   \
+    }
+
+enum { SECOND = 1000, HOUR = 3600 * SECOND, DAY = 24 * HOUR };
+#define MIB (1024ULL * 1024)
+
+static const setting_row_t rows[] = {
+    LISTEN(proxy_listen, "0.0.0.0:8000, 0.0.0.0:8443 ssl", "PROXY_LISTEN",
+           "Where clients connect."),
+    LISTEN(status_listen, "127.0.0.1:8100", "STATUS_LISTEN",
+           "Where health, readiness and metrics are served."),
+    LISTEN(admin_listen, "off", "ADMIN_LISTEN", "Where the Admin API is served."),
+    COUNT("workers", workers, "auto", "NGINX_WORKER_PROCESSES", 0, 1024,
+          "Worker processes; auto: one for each CPU that the cgroup and the affinity allow."),
+    SWITCH(
+        master, "on",
+        "A master process that owns sockets and watches the workers; off: one plain process."),
+    TEXT(prefix, "/tmp/moongate", "PREFIX", "Run directory: pid file and control sockets."),
+    {"log_level", "a level", "notice", "The least level that the error log takes.", "LOG_LEVEL",
+     SETTING_LEVEL, AT(log_level), 0, 0, 0},
+    TEXT(access_log, "-", "PROXY_ACCESS_LOG",
+         "Access log file; - is standard output, off is none."),
+    TEXT(error_log, "stderr", "PROXY_ERROR_LOG", "Error log file, or stderr."),
+    {"trusted_ips", "addresses", "", "Peers whose X-Forwarded-* fields are believed.",
+     "TRUSTED_IPS", SETTING_CIDRS, AT(trusted_ips), AT(n_trusted_ips), 0, 0},
+    {"config_paths", "paths", "", "Configuration files and directories, in order.",
+     "DECLARATIVE_CONFIG", SETTING_PATHS, AT(config_paths), AT(n_config_paths), 0, 0},
+    {"plugin_dirs", "paths", "",
+     "Directories with more plugins, as NAME/handler.lua and NAME/schema.lua.", NULL,
+     SETTING_PATHS, AT(plugin_dirs), AT(n_plugin_dirs), 0, 0},
+    TEXT(lua_path, "", "LUA_PACKAGE_PATH", "Put in front of Lua's package.path."),
+
+    BYTES(head_max_bytes, "16k", 1024, MIB, "Largest request head; over it 431."),
+    BYTES(target_max_bytes, "8k", 256, MIB, "Longest request target; over it 414."),
+    COUNT("fields_max", fields_max, "100", NULL, 8, 10000,
+          "Most field lines of a head; over it 431."),
+    BYTES(body_max_bytes, "0", 0, 1ULL << 50,
+          "Largest request body; over it 413; 0: no limit, since bodies are streamed."),
+    BYTES(body_buffer_max_bytes, "64m", 1024, 1ULL << 40,
+          "Largest body that a plugin may hold in memory; over it 413."),
+    COUNT("connections_max", connections_max, "16384", NULL, 1, 10000000,
+          "Client connections of one worker; over it 503."),
+    COUNT("keepalive_requests", keepalive_requests_max, "10000", NULL, 1, UINT32_MAX,
+          "Requests of one client connection."),
+
+    TIME("header_timeout", header_timeout_ms, "10s", 1, DAY,
+         "For a whole request head, from its first byte."),
+    TIME("body_timeout", body_timeout_ms, "30s", 1, DAY,
+         "Between two reads of a request body."),
+    TIME("keepalive_timeout", keepalive_timeout_ms, "75s", 0, DAY,
+         "Between two requests of a connection; 0: none is kept."),
+    TIME("send_timeout", send_timeout_ms, "60s", 1, DAY,
+         "Between two writes to a client that does not read."),
+    TIME("lingering_time", lingering_ms, "2s", 0, HOUR,
+         "How long a refused body is read and dropped before the close."),
+    TIME("upstream_keepalive", upstream_keepalive_ms, "60s", 0, DAY,
+         "How long an idle upstream connection is kept."),
+    COUNT("upstream_keepalive_pool", upstream_keepalive_pool, "512",
+          "UPSTREAM_KEEPALIVE_POOL_SIZE", 0, 1000000,
+          "Idle connections kept for each upstream address."),
+    COUNT("upstream_keepalive_requests", upstream_keepalive_requests, "10000",
+          "UPSTREAM_KEEPALIVE_MAX_REQUESTS", 1, UINT32_MAX,
+          "Requests of one upstream connection."),
+    TIME("drain_delay", drain_delay_ms, "0", 0, HOUR,
+         "After SIGTERM, how long new connections are still taken (Kubernetes: 10s)."),
+    TIME("drain_timeout", drain_timeout_ms, "240s", 0, DAY,
+         "How long requests under way may take to end before they are cut."),
+    TIME("worker_hang", worker_hang_ms, "2s", 100, HOUR,
+         "A worker that has not answered for so long is killed and replaced."),
+    TIME("plugin_budget", plugin_budget_ms, "100ms", 1, HOUR,
+         "CPU time that a plugin may use between two waits."),
+
+    SWITCH(tls_verify, "on",
+           "Certificates of upstreams are checked, unless a service says otherwise."),
+    TEXT(ca_file, "", NULL, "File of trusted CA certificates; empty: the system's."),
+    TEXT(ssl_cert, "", "SSL_CERT",
+         "Default certificate file of ssl listeners; empty: a self-signed one."),
+    TEXT(ssl_cert_key, "", "SSL_CERT_KEY", "Key file of ssl_cert."),
+    TEXT(dns_servers, "", "DNS_RESOLVER",
+         "Name servers as ADDRESS[:PORT], separated by commas; empty: the system's."),
+    SWITCH(
+        retry_non_idempotent, "off",
+        "Also POST and PATCH are sent again when a kept connection closed before any answer."),
+    SWITCH(server_header, "on", "Server, Via and the X-Kong-* fields are sent."),
+    TEXT(error_default_type, "text/plain", "ERROR_DEFAULT_TYPE",
+         "Media type of errors for clients that accept anything."),
+    BYTES(shared_dict_bytes, "16m", 65536, 1ULL << 31,
+          "Memory that all workers share (counters, limits, caches)."),
+};
+
+_Static_assert(sizeof rows / sizeof *rows <= SETTINGS_MAX,
+               "settings_t has an origin for each row");
+
+const setting_row_t *settings_rows(unsigned *n)
+{
+    *n = sizeof rows / sizeof *rows;
+    return rows;
+}
