@@ -3,7 +3,9 @@
 // (at most PIPELINE_MAX, then the socket is not read).
 #include "core/conn.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -12,7 +14,7 @@
 #include "core/stats.h"
 #include "core/worker.h"
 
-enum { PIPELINE_MAX = 64 * 1024 };
+enum { PIPELINE_MAX = 64 * 1024, HANGUP_CHECK_MS = 50 };
 
 static void conn_advance(conn_t *c, const char *p, size_t n);
 
@@ -220,10 +222,25 @@ static void on_drain(sock_t *s)
 static const sock_events_t EVENTS = {
     .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
 
+// A socket that is not read cannot tell that its client has gone, but the kernel knows of the FIN behind the unread bytes.
+static bool peer_has_gone(const conn_t *c)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    if (getsockopt(sock_fd(c->sock), IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+        return false;  // a unix socket
+    return info.tcpi_state != TCP_ESTABLISHED;
+}
+
 static void on_deadline(io_timer_t *t)
 {
     conn_t *c = CONTAINER_OF(t, conn_t, timer);
-    if (c->writing) {
+    if (c->paused) {
+        if (peer_has_gone(c))
+            conn_close(c, false);
+        else
+            io_timer_start(&c->timer, HANGUP_CHECK_MS);
+    } else if (c->writing) {
         conn_close(c, true);
     } else if (c->req) {
         request_on_body_timeout(c->req);
@@ -261,6 +278,10 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
 {
     ASSERT(c->req != NULL, "a request ends on its own connection");
     c->req = NULL;
+    if (c->paused) {
+        c->paused = false;
+        io_timer_stop(&c->timer);
+    }
     if (c->closing)
         return;
     if (!keep_alive) {
@@ -278,6 +299,7 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
 
 void conn_read_body(conn_t *c)
 {
+    c->paused = false;
     if (!c->writing)
         io_timer_start(&c->timer, c->worker->settings->body_timeout_ms);
     sock_resume(c->sock);
@@ -285,8 +307,8 @@ void conn_read_body(conn_t *c)
 
 void conn_pause_body(conn_t *c)
 {
-    if (!c->writing)
-        io_timer_stop(&c->timer);
+    c->paused = true;
+    io_timer_start(&c->timer, HANGUP_CHECK_MS);
     sock_pause(c->sock);
 }
 
@@ -295,5 +317,6 @@ void conn_watch_writer(conn_t *c)
     if (c->writing)
         return;
     c->writing = true;
-    io_timer_start(&c->timer, c->worker->settings->send_timeout_ms);
+    if (!c->paused)
+        io_timer_start(&c->timer, c->worker->settings->send_timeout_ms);
 }

@@ -19,6 +19,7 @@ struct conn {
     bool tls, closing, busy;  // busy: inside conn_advance
     bool status;              // came in on a status listener
     bool writing;             // the timer watches a slow reader
+    bool paused;              // its body is not read now: the timer looks whether the client is still there
 };
 
 // Takes over an accepted socket. status: it came in on a status listener.
