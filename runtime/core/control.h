@@ -3,6 +3,7 @@
 // Without a master (fd -1) the worker takes the same orders from signals, and reloads by itself on a pool thread.
 #pragma once
 
+#include "base/log.h"
 #include "core/worker.h"
 
 // master -> worker
@@ -12,8 +13,8 @@ typedef enum control_order {
     CONTROL_STOP = 3,    // at once
     CONTROL_REOPEN = 4,  // logs
     // worker -> master
-    CONTROL_READY = 16,     // serves; text: nothing
-    CONTROL_INSTALLED = 17, // seq: the order's; text: nothing
+    CONTROL_READY = 16,     // serves; text: what is in use
+    CONTROL_INSTALLED = 17, // seq: the order's; text: what is in use
     CONTROL_REFUSED = 18,   // seq: the order's; text: why
 } control_order_t;
 
@@ -31,6 +32,10 @@ typedef struct control_message {
 int control_send(int fd, const control_message_t *m, int fd_or_minus1);
 // *passed is owned (close) or -1. 0; 1: nothing there now; ERR_EOF; ERR_PROTOCOL.
 int control_receive(int fd, control_message_t *m, int *passed);
+
+// Each line of `problems` as one line of the error log.
+void control_log_problems(str_t problems, log_level_t level);
+void control_reopen_error_log(const settings_t *s);
 
 typedef struct control control_t;
 

@@ -9,10 +9,10 @@
 #include "base/check.h"
 #include "core/shdict_stripe.h"
 
-enum { DICTS_MAX = 32, STRIPE_MIN_BYTES = 64 * 1024, KEY_MAX_BYTES = 65535 };
+enum { STRIPE_MIN_BYTES = 64 * 1024, KEY_MAX_BYTES = 65535 };
 
 // Dictionaries are found by name in every process; the master fills this before it forks.
-static shdict_t *dicts[DICTS_MAX];
+static shdict_t *dicts[SHDICTS_MAX];
 
 // ---- life ----
 
@@ -38,13 +38,13 @@ static void place_stripes(shdict_t *d, char *at, size_t each)
 
 static void register_dict(shdict_t *d)
 {
-    for (unsigned i = 0; i < DICTS_MAX; i++) {
+    for (unsigned i = 0; i < SHDICTS_MAX; i++) {
         if (!dicts[i]) {
             dicts[i] = d;
             return;
         }
     }
-    UNREACHABLE("more shared dictionaries than DICTS_MAX");
+    UNREACHABLE("more shared dictionaries than SHDICTS_MAX");
 }
 
 shdict_t *shdict_create(str_t name, size_t bytes)
@@ -73,7 +73,7 @@ void shdict_destroy(shdict_t *d)
 {
     if (!d)
         return;
-    for (unsigned i = 0; i < DICTS_MAX; i++) {
+    for (unsigned i = 0; i < SHDICTS_MAX; i++) {
         if (dicts[i] == d)
             dicts[i] = NULL;
     }
@@ -82,7 +82,7 @@ void shdict_destroy(shdict_t *d)
 
 shdict_t *shdict_find(str_t name)
 {
-    for (unsigned i = 0; i < DICTS_MAX; i++) {
+    for (unsigned i = 0; i < SHDICTS_MAX; i++) {
         if (dicts[i] && str_eq(shdict_name(dicts[i]), name))
             return dicts[i];
     }
@@ -91,7 +91,7 @@ shdict_t *shdict_find(str_t name)
 
 shdict_t *shdict_at(unsigned i)
 {
-    return i < DICTS_MAX ? dicts[i] : NULL;
+    return i < SHDICTS_MAX ? dicts[i] : NULL;
 }
 
 str_t shdict_name(const shdict_t *d)

@@ -58,7 +58,8 @@ uint64_t shdict_capacity(const shdict_t *d);
 uint64_t shdict_free_space(shdict_t *d);
 uint64_t shdict_largest(const shdict_t *d);  // bytes of the largest key and value together
 str_t shdict_name(const shdict_t *d);
-// The i-th dictionary of this process, or NULL past the last.
+// The dictionary in place i (below SHDICTS_MAX), or NULL.
+enum { SHDICTS_MAX = 32 };
 shdict_t *shdict_at(unsigned i);
 
 // Fixed-window limits, all or nothing: takes `cost` from every window when none would pass its limit; else takes nothing. Exact over all workers.

@@ -1,0 +1,372 @@
+// The messages themselves, and the worker's end of the channel. The master's end is master.c.
+// Invariants: an order is answered once; a reload is applied between two turns of the loop, never inside a request.
+#include "core/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "core/node.h"
+#include "core/stats.h"
+
+enum { REPORT_MS = 1000, N_SIGNALS = 5, PATH_BYTES = 4096 };
+
+struct control {
+    worker_t *worker;
+    int fd;
+    io_watch_t *watch;
+    io_timer_t report;
+    io_signal_t *signals[N_SIGNALS];
+    const settings_t *original; // the worker's
+    settings_t settings;        // the same with another drain delay; its slices are borrowed
+    struct reload *reload;      // under way, without a master only
+    bool terminating;
+};
+
+// How a process without a master reloads.
+static control_load_fn loader;
+
+void control_set_loader(control_load_fn load)
+{
+    loader = load;
+}
+
+// ---- messages ----
+
+int control_send(int fd, const control_message_t *m, int passed)
+{
+    ASSERT(m->text_n <= CONTROL_TEXT_MAX, "a message's text fits");
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } space = {0};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = offsetof(control_message_t, text) + m->text_n};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (passed >= 0) {
+        h.msg_control = space.bytes;
+        h.msg_controllen = sizeof space.bytes;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &passed, sizeof passed);
+    }
+    ssize_t n;
+    do
+        n = sendmsg(fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return 0;
+    return errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN ? ERR_EOF : ERR_IO;
+}
+
+static int passed_fd(struct msghdr *h)
+{
+    int fd = -1;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+            memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    }
+    return fd;
+}
+
+int control_receive(int fd, control_message_t *m, int *passed)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } space = {0};
+    struct iovec iov = {.iov_base = m, .iov_len = sizeof *m};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+    ssize_t n;
+    do
+        n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? 1 : ERR_EOF;
+    if (n == 0)
+        return ERR_EOF;
+    *passed = passed_fd(&h);
+    size_t head = offsetof(control_message_t, text);
+    if ((size_t)n >= head && m->text_n == (size_t)n - head)
+        return 0;
+    if (*passed >= 0)
+        close(*passed);
+    return ERR_PROTOCOL;
+}
+
+static void answer(control_t *c, control_order_t order, uint32_t seq, const char *text)
+{
+    control_message_t m = {.order = order, .seq = seq};
+    m.text_n = (uint32_t)snprintf(m.text, sizeof m.text, "%s", text);
+    if (m.text_n >= sizeof m.text)
+        m.text_n = sizeof m.text - 1;
+    if (control_send(c->fd, &m, -1) != 0)
+        log_write(LOG_WARN, "worker %u cannot answer the master", c->worker->index);
+}
+
+// ---- what both ends do ----
+
+void control_reopen_error_log(const settings_t *s)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%.*s", STR_FMT(s->error_log));
+    int err = path[0] ? log_open(path) : 0;
+    if (err != 0)
+        log_write(LOG_ERR, "error log %s cannot be reopened: %s; the old one is used on", path, strerror(-err));
+}
+
+void control_log_problems(str_t problems, log_level_t level)
+{
+    while (problems.n > 0) {
+        ptrdiff_t end = str_chr(problems, '\n');
+        size_t n = end < 0 ? problems.n : (size_t)end;
+        if (n > 0)
+            log_write(level, "%.*s", STR_FMT(str_make(problems.p, n)));
+        problems = str_from_at(problems, n + 1);
+    }
+}
+
+// ---- orders ----
+
+static void reopen_logs(control_t *c)
+{
+    control_reopen_error_log(c->original);
+    if (c->worker->access_log)
+        access_log_reopen(c->worker->access_log);
+}
+
+static void drain(control_t *c, uint32_t delay_ms)
+{
+    c->settings = *c->original;
+    c->settings.drain_delay_ms = delay_ms;
+    c->worker->settings = &c->settings;
+    worker_drain(c->worker);
+}
+
+// What is in use, for the log.
+static const char *summary(const control_t *c, char *out, size_t cap)
+{
+    const generation_t *g = c->worker->gen;
+    snprintf(out, cap, "hash %s, %u services, %u routes, %u plugins", g->hash, g->n_services, g->n_routes, g->n_plugins);
+    return out;
+}
+
+static int install_file(control_t *c, int fd, char *why, size_t why_cap)
+{
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        snprintf(why, why_cap, "the configuration did not come along");
+        return -1;
+    }
+    size_t n = (size_t)st.st_size;
+    char *p = mmap(NULL, n ? n : 1, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        snprintf(why, why_cap, "the configuration cannot be mapped: %s", strerror(errno));
+        return -1;
+    }
+    int rc = worker_install(c->worker, str_make(p, n), why, why_cap);
+    munmap(p, n ? n : 1);
+    return rc;
+}
+
+static void reload_from_master(control_t *c, const control_message_t *m, int fd)
+{
+    char why[CONTROL_TEXT_MAX] = "";
+    if (install_file(c, fd, why, sizeof why) == 0)
+        answer(c, CONTROL_INSTALLED, m->seq, summary(c, why, sizeof why));
+    else
+        answer(c, CONTROL_REFUSED, m->seq, why);
+}
+
+static void obey(control_t *c, const control_message_t *m, int fd)
+{
+    switch ((control_order_t)m->order) {
+    case CONTROL_RELOAD:
+        reload_from_master(c, m, fd);
+        break;
+    case CONTROL_DRAIN:
+        drain(c, (uint32_t)m->arg);
+        break;
+    case CONTROL_STOP:
+        worker_stop(c->worker);
+        break;
+    case CONTROL_REOPEN:
+        reopen_logs(c);
+        break;
+    case CONTROL_READY:
+    case CONTROL_INSTALLED:
+    case CONTROL_REFUSED:
+        log_write(LOG_ERR, "worker %u: the master sent a worker's message (%u)", c->worker->index, m->order);
+        break;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void on_master_gone(control_t *c)
+{
+    loop_watch_stop(c->watch);
+    c->watch = NULL;
+    log_write(LOG_WARN, "worker %u: the master has gone; draining", c->worker->index);
+    drain(c, 0);
+}
+
+static void on_message(void *arg, int fd)
+{
+    control_t *c = arg;
+    control_message_t m;
+    int passed = -1, rc;
+    while ((rc = control_receive(fd, &m, &passed)) == 0)
+        obey(c, &m, passed);
+    if (rc == ERR_EOF)
+        on_master_gone(c);
+}
+
+// ---- without a master ----
+
+typedef struct reload {
+    control_t *control;   // NULL: forgotten
+    const settings_t *settings;
+    buf_t document, problems;
+    int rc;
+} reload_t;
+
+static void reload_work(void *arg)
+{
+    reload_t *r = arg;
+    r->rc = loader(r->settings, &r->document, &r->problems);
+}
+
+static void reload_install(control_t *c, const reload_t *r)
+{
+    char why[CONTROL_TEXT_MAX] = "";
+    int rc = r->rc == 0 ? worker_install(c->worker, buf_str(&r->document), why, sizeof why) : -1;
+    control_log_problems(buf_str(&r->problems), rc == 0 ? LOG_WARN : LOG_ERR);
+    stat_fixed_add(rc == 0 ? SF_RELOADS_OK : SF_RELOADS_FAILED, 1);
+    if (rc == 0)
+        log_write(LOG_NOTICE, "configuration reloaded: %s", summary(c, why, sizeof why));
+    else
+        log_write(LOG_ERR, "reload refused, the running configuration stays in use%s%s", why[0] ? ": " : "", why);
+}
+
+static void reload_done(void *arg)
+{
+    reload_t *r = arg;
+    if (r->control) {
+        r->control->reload = NULL;
+        reload_install(r->control, r);
+    }
+    buf_dispose(&r->document);
+    buf_dispose(&r->problems);
+    free(r);
+}
+
+static void reload_alone(control_t *c)
+{
+    if (!loader || c->reload || c->terminating) {
+        log_write(LOG_WARN, "reload refused: %s", !loader ? "there is no loader" : c->reload ? "another one is under way" : "draining");
+        return;
+    }
+    reload_t *r = mem_zalloc(sizeof *r);
+    *r = (reload_t){.control = c, .settings = c->original};
+    c->reload = r;
+    loop_queue_work(c->worker->loop, reload_work, reload_done, r);
+}
+
+static void terminate_alone(control_t *c, uint32_t delay_ms)
+{
+    if (c->terminating)
+        worker_stop(c->worker);
+    else
+        drain(c, delay_ms);
+    c->terminating = true;
+}
+
+static void on_signal(void *arg, int signum)
+{
+    control_t *c = arg;
+    switch (signum) {
+    case SIGHUP:
+        reload_alone(c);
+        break;
+    case SIGTERM:
+        terminate_alone(c, c->worker->settings->drain_delay_ms);
+        break;
+    case SIGQUIT:
+        terminate_alone(c, 0);
+        break;
+    case SIGINT:
+        worker_stop(c->worker);
+        break;
+    case SIGUSR1:
+        reopen_logs(c);
+        break;
+    }
+}
+
+static void start_signals(control_t *c)
+{
+    static const int SIGNALS[N_SIGNALS] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
+    for (int i = 0; i < N_SIGNALS; i++)
+        c->signals[i] = loop_signal_start(c->worker->loop, SIGNALS[i], on_signal, c);
+}
+
+// ---- life ----
+
+static void report(io_timer_t *t)
+{
+    control_t *c = CONTAINER_OF(t, control_t, report);
+    const script_t *script = c->worker->script;
+    stats_slot_report(getpid(), script->memory ? script->memory(c->worker) : 0);
+    io_timer_start(t, REPORT_MS);
+}
+
+control_t *control_start(worker_t *w, int fd)
+{
+    char text[CONTROL_TEXT_MAX];
+    control_t *c = mem_zalloc(sizeof *c);
+    c->worker = w;
+    c->fd = fd;
+    c->original = w->settings;
+    if (node_id()[0])
+        memcpy(w->node_id, node_id(), sizeof w->node_id);
+    io_timer_init(&c->report, w->loop, report);
+    report(&c->report);
+    if (fd < 0) {
+        start_signals(c);
+        log_write(LOG_NOTICE, "serving without a master: %s", summary(c, text, sizeof text));
+        notify("READY=1");
+        return c;
+    }
+    c->watch = loop_watch_start(w->loop, fd, on_message, c);
+    answer(c, CONTROL_READY, 0, summary(c, text, sizeof text));
+    return c;
+}
+
+void control_stop(control_t *c)
+{
+    if (!c)
+        return;
+    if (c->watch)
+        loop_watch_stop(c->watch);
+    for (int i = 0; i < N_SIGNALS; i++) {
+        if (c->signals[i])
+            loop_signal_stop(c->signals[i]);
+    }
+    if (c->reload)
+        c->reload->control = NULL;
+    io_timer_stop(&c->report);
+    c->worker->settings = c->original;
+    stats_slot_report(0, 0);
+    free(c);
+}

@@ -1,0 +1,435 @@
+// The master's one loop: signals, messages, children, deadlines. What each of them means for workers is in master_slots.c, for
+// configurations in master_load.c and master_reload.c, for sockets in master_listen.c.
+// Invariant: nothing here waits but poll(2).
+#include "core/master.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "config/cpus.h"
+#include "core/master_impl.h"
+#include "core/node.h"
+#include "core/shdict.h"
+#include "core/stats.h"
+
+enum { TICK_MS = 250, STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SHUT_LAG_MS = 20, SERIES_MAX = 20000 };
+
+// ---- shared memory ----
+
+// The names and sizes that plugins written for Kong expect.
+static int create_dicts(const settings_t *s)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } DICTS[] = {
+        {"kong", 5u << 20},
+        {"kong_locks", 8u << 20},
+        {"kong_healthchecks", 5u << 20},
+        {"kong_cluster_events", 5u << 20},
+        {"kong_rate_limiting_counters", 12u << 20},
+        {"kong_core_db_cache", 128u << 20},
+        {"kong_core_db_cache_miss", 12u << 20},
+        {"kong_db_cache", 128u << 20},
+        {"kong_db_cache_miss", 12u << 20},
+        {"kong_secrets", 5u << 20},
+        {"prometheus_metrics", 5u << 20},
+    };
+    for (size_t i = 0; i < sizeof DICTS / sizeof *DICTS; i++) {
+        if (!shdict_create(str_from(DICTS[i].name), DICTS[i].bytes))
+            return ERR_NOMEM;
+    }
+    return shdict_create(STR("moongate"), s->shared_dict_bytes) ? 0 : ERR_NOMEM;
+}
+
+static int create_shared(master_t *m)
+{
+    size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
+    void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || create_dicts(m->s) != 0) {
+        log_write(LOG_EMERG, "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)", strerror(errno));
+        return -1;
+    }
+    m->beats = beats;
+    stats_use_slot(STATS_SLOT_MASTER);
+    return 0;
+}
+
+// ---- the end ----
+
+static void begin_drain(master_t *m, uint64_t delay_ms)
+{
+    uint64_t now_ms = master_now_ms();
+    log_write(LOG_NOTICE, "draining: listeners close in %llu ms, at most %u ms for what is under way", (unsigned long long)delay_ms,
+              m->s->drain_timeout_ms);
+    m->state = MASTER_DRAINING;
+    m->close_at_ms = now_ms + delay_ms + SHUT_LAG_MS;
+    m->deadline_ms = now_ms + delay_ms + m->s->drain_timeout_ms + DRAIN_GRACE_MS;
+    master_load_cancel(m);
+    slots_order(m, CONTROL_DRAIN, delay_ms);
+    notify("STOPPING=1");
+}
+
+static void stop_now(master_t *m)
+{
+    if (m->state == MASTER_STOPPING)
+        return;
+    log_write(LOG_NOTICE, "stopping at once");
+    m->state = MASTER_STOPPING;
+    m->deadline_ms = master_now_ms() + STOP_GRACE_MS;
+    master_load_cancel(m);
+    slots_order(m, CONTROL_STOP, 0);
+    notify("STOPPING=1");
+}
+
+static void terminate(master_t *m, uint64_t delay_ms)
+{
+    if (m->state == MASTER_RUNNING)
+        begin_drain(m, delay_ms);
+    else
+        stop_now(m);
+}
+
+static void check_deadlines(master_t *m)
+{
+    uint64_t now_ms = master_now_ms();
+    if (m->close_at_ms && now_ms >= m->close_at_ms) {
+        m->close_at_ms = 0;
+        master_shut_listeners(m);
+    }
+    if (m->deadline_ms && now_ms >= m->deadline_ms) {
+        if (slots_alive(m) > 0)
+            log_write(LOG_ERR, "%u workers did not end in time; they are killed", slots_alive(m));
+        slots_signal(m, SIGKILL);
+        m->deadline_ms = now_ms + STOP_GRACE_MS;
+    }
+    if (m->loader && now_ms >= m->loader_deadline_ms) {
+        log_write(LOG_ERR, "reading the configuration takes too long; given up");
+        m->loader_deadline_ms = now_ms + STOP_GRACE_MS;
+        kill(m->loader, SIGKILL);
+    }
+}
+
+// ---- start and reload ----
+
+static void fail_start(master_t *m, const char *why)
+{
+    log_write(LOG_EMERG, "not started: %s", why);
+    m->exit_code = 1;
+    stop_now(m);
+}
+
+static void start_workers(master_t *m)
+{
+    m->current = m->candidate;
+    m->candidate = (document_t){.fd = -1};
+    m->current_seq = m->seq = 1;
+    if (master_bind(m) != 0) {
+        fail_start(m, "a listener cannot be opened");
+        return;
+    }
+    for (unsigned i = 0; i < m->n_slots; i++)
+        slots_spawn(m, i);
+}
+
+static void ask_for_reload(master_t *m)
+{
+    if (m->state != MASTER_RUNNING || m->loader || m->phase != RELOAD_NONE) {
+        m->load_again = m->state <= MASTER_RUNNING;
+        return;
+    }
+    log_write(LOG_INFO, "reading the configuration again");
+    notify("RELOADING=1");
+    master_load_begin(m);
+}
+
+static void loaded(master_t *m, int status)
+{
+    bool good = master_load_end(m, status);
+    if (m->state == MASTER_STARTING) {
+        good ? start_workers(m) : fail_start(m, "the configuration is invalid");
+    } else if (m->state == MASTER_RUNNING && good) {
+        reload_start(m);
+    } else if (m->state == MASTER_RUNNING) {
+        stat_fixed_add(SF_RELOADS_FAILED, 1);
+        log_write(LOG_ERR, "reload refused, the running configuration stays in use");
+        notify("READY=1");
+    }
+}
+
+static void worker_ready(master_t *m, unsigned i, const char *summary)
+{
+    m->slots[i].ready = true;
+    reload_slot_ready(m, i);
+    if (m->state != MASTER_STARTING || !slots_all_ready(m))
+        return;
+    m->state = MASTER_RUNNING;
+    log_write(LOG_NOTICE, "serving: %u workers, %s", m->n_slots, summary);
+    notify("READY=1");
+}
+
+// ---- events ----
+
+static void on_message(master_t *m, unsigned i, const control_message_t *msg)
+{
+    switch ((control_order_t)msg->order) {
+    case CONTROL_READY:
+        worker_ready(m, i, msg->text);
+        break;
+    case CONTROL_INSTALLED:
+    case CONTROL_REFUSED:
+        reload_answered(m, i, msg);
+        break;
+    case CONTROL_RELOAD:
+    case CONTROL_DRAIN:
+    case CONTROL_STOP:
+    case CONTROL_REOPEN:
+        log_write(LOG_ERR, "worker %u sent a master's message (%u)", i, msg->order);
+        break;
+    }
+}
+
+static void read_messages(master_t *m, unsigned i)
+{
+    control_message_t msg;
+    int passed = -1, rc;
+    while ((rc = control_receive(m->slots[i].control, &msg, &passed)) == 0) {
+        if (passed >= 0)
+            close(passed);
+        msg.text[msg.text_n < CONTROL_TEXT_MAX ? msg.text_n : CONTROL_TEXT_MAX - 1] = '\0';
+        on_message(m, i, &msg);
+    }
+    if (rc == 1)
+        return;
+    close(m->slots[i].control);  // its end is known by waitpid
+    m->slots[i].control = -1;
+}
+
+static void child_ended(master_t *m, pid_t pid, int status)
+{
+    if (pid == m->loader) {
+        loaded(m, status);
+        return;
+    }
+    for (unsigned i = 0; i < m->n_slots; i++) {
+        if (m->slots[i].pid != pid)
+            continue;
+        bool starting = m->state == MASTER_STARTING;
+        slots_died(m, i, status);
+        if (starting)
+            fail_start(m, "a worker could not start");
+        return;
+    }
+}
+
+// As PID 1 we also inherit strangers.
+static void reap(master_t *m)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        child_ended(m, pid, status);
+}
+
+static void on_signal(master_t *m, int signum)
+{
+    switch (signum) {
+    case SIGHUP:
+        ask_for_reload(m);
+        break;
+    case SIGTERM:
+        terminate(m, m->s->drain_delay_ms);
+        break;
+    case SIGQUIT:
+        terminate(m, 0);
+        break;
+    case SIGINT:
+        stop_now(m);
+        break;
+    case SIGUSR1:
+        control_reopen_error_log(m->s);
+        slots_order(m, CONTROL_REOPEN, 0);
+        break;
+    case SIGCHLD:
+        break;  // reap follows every turn
+    }
+}
+
+static void read_signals(master_t *m)
+{
+    struct signalfd_siginfo info;
+    while (read(m->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        on_signal(m, (int)info.ssi_signo);
+}
+
+// ---- the loop ----
+
+static int next_wait_ms(const master_t *m)
+{
+    uint64_t now_ms = master_now_ms(), due_ms = now_ms + TICK_MS;
+    const uint64_t moments[] = {m->close_at_ms, m->deadline_ms};
+    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
+        due_ms = moments[i] && moments[i] < due_ms ? moments[i] : due_ms;
+    for (unsigned i = 0; i < m->n_slots; i++) {
+        const slot_t *s = &m->slots[i];
+        if (!s->pid && s->respawn_at_ms && s->respawn_at_ms < due_ms)
+            due_ms = s->respawn_at_ms;
+    }
+    return due_ms > now_ms ? (int)(due_ms - now_ms) : 0;
+}
+
+static void turn(master_t *m)
+{
+    struct pollfd fds[SLOTS_MAX + 1] = {{.fd = m->signal_fd, .events = POLLIN}};
+    for (unsigned i = 0; i < m->n_slots; i++)
+        fds[i + 1] = (struct pollfd){.fd = m->slots[i].control, .events = POLLIN};
+    int n = poll(fds, m->n_slots + 1, next_wait_ms(m));
+    ASSERT(n >= 0 || errno == EINTR, "poll on our own descriptors works");
+    for (unsigned i = 0; i < m->n_slots && n > 0; i++) {
+        if (fds[i + 1].revents && m->slots[i].control == fds[i + 1].fd)
+            read_messages(m, i);
+    }
+    read_signals(m);
+    reap(m);
+    check_deadlines(m);
+    if (m->state <= MASTER_RUNNING) {
+        slots_check_beats(m);
+        slots_respawn_due(m);
+    }
+    if (m->load_again && m->state == MASTER_RUNNING && !m->loader && m->phase == RELOAD_NONE) {
+        m->load_again = false;
+        ask_for_reload(m);
+    }
+}
+
+static int take_signals(master_t *m)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    static const int OURS[] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGCHLD};
+    for (size_t i = 0; i < sizeof OURS / sizeof *OURS; i++)
+        sigaddset(&set, OURS[i]);
+    sigprocmask(SIG_BLOCK, &set, &m->inherited);
+    m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (m->signal_fd >= 0)
+        return 0;
+    log_write(LOG_EMERG, "signals cannot be received: %s", strerror(errno));
+    return -1;
+}
+
+static int serve(master_t *m)
+{
+    m->last_turn_ms = master_now_ms();
+    master_load_begin(m);
+    if (!m->loader)
+        return 1;
+    while (m->state <= MASTER_RUNNING || slots_alive(m) > 0 || m->loader)
+        turn(m);
+    log_write(LOG_NOTICE, "stopped");
+    return m->exit_code;
+}
+
+// ---- one process alone ----
+
+static int load_alone(const master_t *m, buf_t *document)
+{
+    buf_t problems = {0};
+    int rc = m->o->load(m->s, document, &problems);
+    control_log_problems(buf_str(&problems), rc == 0 ? LOG_WARN : LOG_EMERG);
+    if (rc != 0)
+        log_write(LOG_EMERG, "not started: the configuration is invalid");
+    buf_dispose(&problems);
+    return rc;
+}
+
+static int serve_alone(master_t *m)
+{
+    buf_t document = {0};
+    int code = 1;
+    m->n_slots = 1;
+    stats_use_slot(0);
+    if (load_alone(m, &document) == 0 && master_bind(m) == 0) {
+        control_set_loader(m->o->load);
+        worker_opts_t o = {.settings = m->s, .script = m->o->script, .listen_fds = m->slots[0].fds, .document = buf_str(&document).p,
+                           .document_n = document.n, .control_fd = -1, .heartbeat = m->beats};
+        code = worker_run(&o);
+    }
+    buf_dispose(&document);
+    return code;
+}
+
+// ---- life ----
+
+static int open_prefix(const settings_t *s)
+{
+    int holder = 0, rc = pidfile_open(s->prefix, &holder);
+    if (rc == 0)
+        return 0;
+    if (rc == 1)
+        log_write(LOG_EMERG, "not started: process %d already runs with prefix %.*s (moongate stop ends it; --prefix DIR allows a second one)",
+                  holder, STR_FMT(s->prefix));
+    else
+        log_write(LOG_EMERG, "not started: %.*s/moongate.pid cannot be written: %s (set --prefix to a directory of yours)",
+                  STR_FMT(s->prefix), strerror(-rc));
+    return -1;
+}
+
+static master_t *create(const master_opts_t *o)
+{
+    master_t *m = mem_zalloc(sizeof *m);
+    m->o = o;
+    m->s = o->settings;
+    m->self = getpid();
+    m->signal_fd = -1;
+    m->current.fd = m->candidate.fd = -1;
+    m->n_slots = o->settings->workers ? o->settings->workers : cpus_available("");
+    m->n_slots = m->n_slots > SLOTS_MAX ? SLOTS_MAX : m->n_slots;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        m->slots[i].control = -1;
+        for (unsigned j = 0; j < FDS_MAX; j++)
+            m->slots[i].fds[j] = -1;
+    }
+    return m;
+}
+
+static void destroy(master_t *m)
+{
+    master_close_listeners(m);
+    document_close(&m->current);
+    document_close(&m->candidate);
+    if (m->signal_fd >= 0)
+        close(m->signal_fd);
+    for (unsigned i = 0; i < SHDICTS_MAX; i++)
+        shdict_destroy(shdict_at(i));
+    stats_destroy();
+    free(m);
+}
+
+int master_run(const master_opts_t *o)
+{
+    node_harden();
+    if (open_prefix(o->settings) != 0)
+        return 1;
+    node_init(o->settings->prefix);
+    master_t *m = create(o);
+    int code = 1;
+    if (create_shared(m) == 0) {
+        if (!o->settings->master)
+            code = serve_alone(m);
+        else if (take_signals(m) == 0)
+            code = serve(m);
+    }
+    destroy(m);
+    pidfile_close();
+    return code;
+}

@@ -1,0 +1,100 @@
+// What the files of the master share; nobody outside includes it.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "core/master.h"
+
+enum {
+    SLOTS_MAX = 128,
+    FDS_MAX = 2 * LISTEN_MAX,     // listening descriptors of one slot
+    BEAT_STRIDE = 8,              // uint64_t's between two heartbeats: a cache line
+    RECENT_DEATHS = 5,
+};
+
+// One worker's place. Its listening sockets outlive the worker: what queues there waits for the next one.
+typedef struct slot {
+    pid_t pid;                    // 0: nobody
+    int control;                  // our end, -1: closed
+    int fds[FDS_MAX];
+    bool ready;                   // said CONTROL_READY
+    uint64_t started_ms, respawn_at_ms, aborted_ms;  // 0: not so
+    uint64_t deaths_ms[RECENT_DEATHS];
+    unsigned n_deaths;
+    uint32_t awaited;             // sequence number of the document it has not answered for, 0: none
+    uint32_t document_seq;        // of the document it started with or was sent
+} slot_t;
+
+typedef enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_DRAINING, MASTER_STOPPING } master_state_t;
+
+typedef enum reload_phase {
+    RELOAD_NONE,
+    RELOAD_TRYING,                // one worker has the candidate
+    RELOAD_SPREADING,             // it is current now, the other workers have it
+} reload_phase_t;
+
+// A configuration as the loader's child wrote it.
+typedef struct document {
+    int fd;                       // sealed memory file; -1: none
+    char *p;                      // mapped
+    size_t n;
+} document_t;
+
+typedef struct master {
+    const master_opts_t *o;
+    const settings_t *s;
+    master_state_t state;
+    int exit_code;
+    pid_t self;
+    unsigned n_slots, n_fds;      // n_fds of each slot
+    slot_t slots[SLOTS_MAX];
+    volatile uint64_t *beats;     // shared
+    int signal_fd;
+    sigset_t inherited;           // the signal mask children get back
+    document_t current;
+    pid_t loader;                 // 0: none
+    int loader_document, loader_problems;
+    uint64_t loader_deadline_ms;
+    bool load_again;
+    uint32_t current_seq, seq;    // of `current`; of the newest
+    reload_phase_t phase;
+    document_t candidate;         // during RELOAD_TRYING
+    unsigned canary;              // the slot that tries it
+    uint64_t deadline_ms, close_at_ms, last_turn_ms;  // 0: none
+} master_t;
+
+uint64_t master_now_ms(void);
+
+// master_listen.c: every slot's sockets. 0, or -1 (said on the log).
+int master_bind(master_t *m);
+// No new connections from now on, whoever holds the sockets.
+void master_shut_listeners(master_t *m);
+void master_close_listeners(master_t *m);
+
+// master_load.c: the loader's child and the documents it makes.
+void master_load_begin(master_t *m);
+// The loader's child has ended with this status: true when m->candidate is good. Its problems are logged.
+bool master_load_end(master_t *m, int status);
+void master_load_cancel(master_t *m);
+void document_close(document_t *d);
+
+// master_slots.c: workers' lives.
+void slots_spawn(master_t *m, unsigned i);
+void slots_died(master_t *m, unsigned i, int status);
+void slots_check_beats(master_t *m);
+void slots_respawn_due(master_t *m);
+void slots_send(master_t *m, unsigned i, const control_message_t *msg, int fd);
+void slots_order(master_t *m, control_order_t order, uint64_t arg);   // all of them
+void slots_signal(master_t *m, int signum);
+unsigned slots_alive(const master_t *m);
+bool slots_all_ready(const master_t *m);
+// In a forked child: closes what is the master's, gives the signals back.
+void master_become_child(master_t *m, int keep_slot);
+
+// master_reload.c: a candidate's way into the workers.
+void reload_start(master_t *m);
+// A worker became ready: it may have started with an older document.
+void reload_slot_ready(master_t *m, unsigned i);
+void reload_answered(master_t *m, unsigned i, const control_message_t *msg);
+void reload_slot_lost(master_t *m, unsigned i);
