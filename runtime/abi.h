@@ -69,6 +69,8 @@ int32_t mg_request_num(int32_t which, double *out);
 // Field lines. FROM_CLIENT is what goes upstream too; RESPONSE what the client gets; UPSTREAM what the service sent.
 enum { MG_FROM_CLIENT, MG_RESPONSE, MG_UPSTREAM };
 int32_t mg_header_get(int32_t side, const char *name, uint64_t name_n, mg_str_t *out);
+// How many lines bear that name (changes recorded for a response that is not there yet are not counted).
+int32_t mg_header_count(int32_t side, const char *name, uint64_t name_n);
 // Line number `*at` or the next one that counts: name and value; *at is advanced. MG_ABSENT at the end.
 int32_t mg_header_next(int32_t side, uint32_t *at, mg_str_t *name, mg_str_t *value);
 int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value, uint64_t value_n);

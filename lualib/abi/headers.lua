@@ -66,6 +66,17 @@ function _M.counter(side)
   end
 end
 
+-- How many lines bear that name.
+function _M.line_counter(side)
+  return function(name)
+    local n = C.mg_header_count(side, name, #name)
+    if n < 0 then
+      no_request()
+    end
+    return n
+  end
+end
+
 local function as_text(value)
   return type(value) == "string" and value or tostring(value)
 end

@@ -70,6 +70,7 @@ _M.aborted = bool_of(C.MG_ABORTED)      -- the client has gone
 _M.header = headers.getter(C.MG_FROM_CLIENT)
 _M.headers = headers.lister(C.MG_FROM_CLIENT)
 _M.header_count = headers.counter(C.MG_FROM_CLIENT)
+_M.header_lines = headers.line_counter(C.MG_FROM_CLIENT) -- header_lines(name) -> lines of that name
 _M.set_header = headers.setter(C.MG_FROM_CLIENT)
 _M.add_header = headers.adder(C.MG_FROM_CLIENT)
 _M.clear_header = headers.clearer(C.MG_FROM_CLIENT)
