@@ -67,6 +67,12 @@ function _M.get_extra(key)
   return t
 end
 
+-- The same, or nil when none has been made: for what is read in every request.
+function _M.find_extra(key)
+  local all = extra[state.slot]
+  return all and all[key]
+end
+
 -- kong.ctx.plugin of the plugin that runs; nil outside of plugins.
 function _M.get_plugin()
   local slot = state.slot

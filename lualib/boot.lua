@@ -1,0 +1,267 @@
+-- The one file that C loads into a worker's Lua state: where modules are found, coroutines that may
+-- wait, the globals `ngx` and `kong`, and the functions that C calls. Not plugins (runloop).
+-- Invariant: after this file, `require` and coroutines let what runs in them wait.
+
+local native = require "moongate.native"
+
+local share = native.share()
+local WAIT, LEAVE = native.sentinels()
+
+-- ---- coroutines ----
+-- What a C function yields in order to wait is passed down to C through the coroutines of Lua code.
+
+local resume, yield, create, status =
+  coroutine.resume, coroutine.yield, coroutine.create, coroutine.status
+
+local function pass(co, ok, first, ...)
+  if ok and (first == WAIT or first == LEAVE) and status(co) == "suspended" then
+    return pass(co, resume(co, yield(first)))
+  end
+  return ok, first, ...
+end
+
+function coroutine.resume(co, ...)
+  return pass(co, resume(co, ...))
+end
+
+local function results(ok, ...)
+  if ok then
+    return ...
+  end
+  error((...), 0)
+end
+
+function coroutine.wrap(fn)
+  local co = create(fn)
+  return function(...)
+    return results(pass(co, resume(co, ...)))
+  end
+end
+
+-- ---- modules ----
+
+local function readable(path)
+  local file = io.open(path, "r")
+  if file then
+    file:close()
+    return true
+  end
+end
+
+-- First of dir/stem.lua, dir/stem/init.lua over the directories; else the list of what was tried.
+local function find(dirs, stem)
+  local tried = {}
+  for _, dir in ipairs(dirs) do
+    for _, tail in ipairs({ ".lua", "/init.lua" }) do
+      local path = dir .. "/" .. stem .. tail
+      if readable(path) then
+        return path
+      end
+      tried[#tried + 1] = "\n\tno file '" .. path .. "'"
+    end
+  end
+  return nil, table.concat(tried)
+end
+
+local function load_first(dirs, stem)
+  local path, tried = find(dirs, stem)
+  if not path then
+    return tried
+  end
+  local chunk, err = loadfile(path)
+  if not chunk then
+    error(err, 0)
+  end
+  return chunk
+end
+
+local function parent(path)
+  return path:match("^(.*)/[^/]*$") or "."
+end
+
+-- Directories that may hold <name>/handler.lua, in order.
+local function plugin_dirs()
+  local dirs = {}
+  local function add(dir)
+    dirs[#dirs + 1] = dir
+  end
+  for _, dir in ipairs(native.setting("plugin_dirs") or {}) do
+    add(dir .. "/plugins")
+    add(dir .. "/kong/plugins")
+    add(dir)
+  end
+  for _, path in ipairs(native.setting("config_paths") or {}) do
+    add(path .. "/plugins")
+    add(parent(path) .. "/plugins")
+  end
+  add(share .. "/plugins")
+  return dirs
+end
+
+local PLUGIN_DIRS = plugin_dirs()
+local OWN = { share .. "/lualib" }
+local COMPAT = { share .. "/lualib/compat" }
+
+local function slashes(name)
+  return (name:gsub("%.", "/"))
+end
+
+-- Modules of ours, plugins, and the module names of OpenResty and Kong that we provide ourselves.
+local function search_own(name)
+  local rest = name:match("^moongate%.(.+)$")
+  if rest then
+    local plugin = rest:match("^plugins%.(.+)$")
+    return plugin and load_first(PLUGIN_DIRS, slashes(plugin)) or load_first(OWN, slashes(rest))
+  elseif name == "moongate" then
+    return load_first(OWN, "init")
+  end
+  rest = name:match("^kong%.plugins%.(.+)$")
+  if rest then
+    return load_first(PLUGIN_DIRS, slashes(rest))
+  end
+  if name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") or name == "cjson"
+    or name:match("^cjson%.") then
+    return load_first(COMPAT, slashes(name))
+  end
+end
+
+-- Debian installs some of OpenResty's libraries as nginx.X.
+local function search_nginx(name)
+  local rest = name:match("^resty%.(.+)$")
+  if not rest then
+    return nil
+  end
+  local path = package.searchpath("nginx." .. rest, package.path)
+  return path and assert(loadfile(path)) or "\n\tno module 'nginx." .. rest .. "'"
+end
+
+do
+  local extra = native.setting("lua_path") or ""
+  local prefix = native.prefix()
+  local paths = {}
+  if extra ~= "" then
+    paths[1] = extra
+  end
+  if prefix ~= "" then
+    paths[#paths + 1] = prefix .. "/?.lua;" .. prefix .. "/?/init.lua"
+  end
+  paths[#paths + 1] = package.path
+  package.path = table.concat(paths, ";")
+  table.insert(package.loaders, 2, search_own)
+  package.loaders[#package.loaders + 1] = search_nginx
+end
+
+-- `require` in Lua, so that a module's main chunk may wait (C's cannot be yielded across).
+local LOADING = newproxy()
+local loaded, loaders = package.loaded, package.loaders
+
+local function loader_of(name)
+  local preload = package.preload[name]
+  if preload then
+    return preload
+  end
+  local tried = {}
+  for _, search in ipairs(loaders) do
+    local found = search(name)
+    if type(found) == "function" then
+      return found
+    elseif type(found) == "string" then
+      tried[#tried + 1] = found
+    end
+  end
+  error("module '" .. name .. "' not found:" .. table.concat(tried), 3)
+end
+
+function require(name) -- luacheck: ignore
+  if type(name) ~= "string" then
+    error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2)
+  end
+  local module = loaded[name]
+  if module == LOADING then
+    error("loop or previous error loading module '" .. name .. "'", 2)
+  elseif module ~= nil and module ~= false then
+    return module
+  end
+  local load = loader_of(name)
+  loaded[name] = LOADING
+  local ok, result = xpcall(load, function(err)
+    return type(err) == "string" and err or err
+  end, name)
+  if not ok then
+    loaded[name] = nil
+    error(result, 0)
+  end
+  if result ~= nil then
+    loaded[name] = result
+  elseif loaded[name] == LOADING then
+    loaded[name] = true
+  end
+  return loaded[name]
+end
+
+-- ---- what Lua 5.2 has and libraries written for OpenResty use ----
+
+if not table.pack then
+  function table.pack(...) -- luacheck: ignore
+    return { n = select("#", ...), ... }
+  end
+end
+if not table.unpack then
+  table.unpack = unpack -- luacheck: ignore
+end
+
+-- ---- errors ----
+
+local task = require "moongate.abi.task"
+local phase = require "moongate.abi.phase"
+
+local LOG_ERR, LOG_WARN = 4, 5
+
+-- Message handler of every chain: says which plugin in which phase, and where.
+local function on_error(err)
+  local record = task.current()
+  local where = record and ('plugin "%s", %s phase: '):format(record.name, phase.name(phase.current()))
+    or ""
+  return where .. debug.traceback(tostring(err), 2)
+end
+
+-- Runs a chain (or a timer's function) in the coroutine that C made; true when it ended well.
+local function run(fn, ...)
+  local ok, err = xpcall(fn, on_error, ...)
+  if not ok then
+    native.log(LOG_ERR, "[lua] " .. err)
+  end
+  return ok
+end
+
+-- ---- globals ----
+
+_G.ngx = require "moongate.ngx"
+
+local runloop = require "moongate.runloop"
+runloop.on_error = on_error
+
+do
+  local found = find(OWN, "pdk")
+  if found then
+    _G.kong = require "moongate.pdk"
+  end
+  local warned = {}
+  setmetatable(_G, {
+    __newindex = function(t, name, value)
+      rawset(t, name, value)
+      if not warned[name] and phase.current() ~= 0 and phase.current() ~= phase.INIT_WORKER then
+        warned[name] = true
+        native.log(LOG_WARN, debug.traceback("[lua] writing a global Lua variable ('" .. tostring(name)
+          .. "') which may lead to race conditions between concurrent requests", 2))
+      end
+    end,
+  })
+end
+
+return {
+  run = run,
+  on_error = on_error,
+  install = runloop.install,
+  start = runloop.start,
+}

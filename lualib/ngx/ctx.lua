@@ -1,0 +1,125 @@
+-- ngx.ctx, ngx.status, ngx.headers_sent, ngx.arg, ngx.is_subrequest, ngx.get_phase: what looks like
+-- fields but belongs to the running request.
+
+local phase = require "moongate.abi.phase"
+local response = require "moongate.abi.response"
+local task = require "moongate.abi.task"
+local node = require "moongate.abi.node"
+
+local _M = {}
+
+local ERR = 4
+
+local PHASE_NAMES = {
+  [phase.INIT_WORKER] = "init_worker", [phase.CERTIFICATE] = "ssl_cert",
+  [phase.REWRITE] = "rewrite", [phase.ACCESS] = "access", [phase.BALANCER] = "balancer",
+  [phase.RESPONSE] = "content", [phase.HEADER_FILTER] = "header_filter",
+  [phase.BODY_FILTER] = "body_filter", [phase.TIMER] = "timer", [phase.LOG] = "log",
+}
+
+local function check_request(what)
+  if not phase.has_request() then
+    error("API disabled in the current context: " .. what, 3)
+  end
+end
+
+local GETTERS = {
+  ctx = function()
+    if not task.exists() then
+      error("no request ctx found", 3)
+    end
+    return task.get_ctx()
+  end,
+  status = function()
+    check_request("ngx.status")
+    return response.status() or 0
+  end,
+  headers_sent = function()
+    check_request("ngx.headers_sent")
+    return response.head_sent()
+  end,
+  is_subrequest = function()
+    return false
+  end,
+}
+
+local SETTERS = {
+  ctx = function(value)
+    if type(value) ~= "table" then
+      error("ctx should be a table while getting a " .. type(value), 3)
+    end
+    task.set_ctx(value)
+  end,
+  status = function(value)
+    check_request("ngx.status")
+    local ok, err = response.set_status(tonumber(value) or 0)
+    if not ok then
+      node.log(ERR, err == "headers have already been sent"
+        and "[lua] attempt to set ngx.status after sending out response headers"
+        or "[lua] cannot set ngx.status: " .. tostring(err))
+    end
+  end,
+}
+
+local function flatten(value, out)
+  if type(value) ~= "table" then
+    out[#out + 1] = tostring(value)
+    return out
+  end
+  for _, inner in ipairs(value) do
+    flatten(inner, out)
+  end
+  return out
+end
+
+local function check_filter()
+  if phase.current() ~= phase.BODY_FILTER then
+    error("API disabled in the context of " .. phase.name(phase.current()), 3)
+  end
+end
+
+local ARG = setmetatable({}, {
+  __index = function(_, key)
+    check_filter()
+    local chunk, eof = response.chunk()
+    if key == 1 then
+      return chunk
+    elseif key == 2 then
+      return eof
+    end
+  end,
+  __newindex = function(_, key, value)
+    check_filter()
+    if key == 1 then
+      response.set_chunk(type(value) == "table" and table.concat(flatten(value, {}))
+        or value ~= nil and tostring(value) or nil)
+    elseif key == 2 then
+      local chunk = response.chunk()
+      response.set_chunk(chunk, value == true)
+    end
+  end,
+})
+
+function _M.fill(ngx)
+  ngx.arg = ARG
+  function ngx.get_phase()
+    local number = phase.current()
+    return PHASE_NAMES[number] or "init"
+  end
+  setmetatable(ngx, {
+    __index = function(_, key)
+      local get = GETTERS[key]
+      return get and get()
+    end,
+    __newindex = function(t, key, value)
+      local set = SETTERS[key]
+      if set then
+        set(value)
+      else
+        rawset(t, key, value)
+      end
+    end,
+  })
+end
+
+return _M

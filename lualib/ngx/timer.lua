@@ -1,0 +1,42 @@
+-- ngx.timer and ngx.sleep.
+
+local wait = require "moongate.abi.wait"
+
+local _M = {}
+
+local function check(delay, fn)
+  if type(delay) ~= "number" then
+    error("bad argument #1 (number expected, got " .. type(delay) .. ")", 3)
+  elseif delay < 0 then
+    error("delay must not be negative", 3)
+  elseif type(fn) ~= "function" then
+    error("bad argument #2 (function expected, got " .. type(fn) .. ")", 3)
+  end
+end
+
+function _M.fill(ngx)
+  ngx.sleep = function(seconds)
+    wait.sleep(tonumber(seconds) or 0)
+  end
+  ngx.timer = {
+    at = function(delay, fn, ...)
+      check(delay, fn)
+      return wait.timer_at(delay, fn, ...)
+    end,
+    every = function(delay, fn, ...)
+      check(delay, fn)
+      if delay == 0 then
+        error("delay cannot be zero", 2)
+      end
+      return wait.timer_every(delay, fn, ...)
+    end,
+    pending_count = function()
+      return (wait.timer_counts())
+    end,
+    running_count = function()
+      return (select(2, wait.timer_counts()))
+    end,
+  }
+end
+
+return _M

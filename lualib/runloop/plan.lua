@@ -1,0 +1,241 @@
+-- The chains of one route: which instance of each plugin runs (Kong's precedence), in which order,
+-- as generated straight-line functions. Not loading (handlers.lua) nor running (boot.lua, C).
+-- Invariant: a chain is function(slot); it sets task.running[slot] before each plugin.
+
+local conf = require "moongate.runloop.conf"
+local handlers = require "moongate.runloop.handlers"
+local phase = require "moongate.abi.phase"
+local route = require "moongate.abi.route"
+local task = require "moongate.abi.task"
+local bit = require "bit"
+local native = require("moongate.abi.c").native
+
+local band = bit.band
+
+local _M = {}
+
+local LOG_ERR = 4
+local PER_FUNCTION = 12 -- plugins in one generated function: LuaJIT allows 60 upvalues
+
+-- Most specific first; c consumer, g consumer group, r route, s service.
+local PRECEDENCE = {}
+for rank, key in ipairs({ "crs", "grs", "cr", "cs", "gr", "gs", "rs", "c", "g", "r", "s", "" }) do
+  PRECEDENCE[key] = rank
+end
+
+local function scope_key(record)
+  return (record.consumer and "c" or record.consumer_group and "g" or "")
+    .. (record.route and "r" or "") .. (record.service and "s" or "")
+end
+
+local function applies(record, route_index, service_index)
+  return (record.route == nil or record.route == route_index)
+    and (record.service == nil or record.service == service_index)
+end
+
+-- The instances of one plugin that can run on the route, most specific first.
+local function candidates(records, at)
+  local out = {}
+  for _, record in ipairs(records) do
+    if applies(record, at.route, at.service)
+      and (not at.protocols or band(record.protocols, at.protocols) ~= 0) then
+      out[#out + 1] = record
+    end
+  end
+  table.sort(out, function(a, b)
+    local rank_a, rank_b = PRECEDENCE[scope_key(a)], PRECEDENCE[scope_key(b)]
+    if rank_a ~= rank_b then
+      return rank_a < rank_b
+    end
+    return a.index < b.index
+  end)
+  return out
+end
+
+local function in_group(consumer, group)
+  for _, member in ipairs(consumer and consumer.groups or {}) do
+    local name = type(member) == "table" and (member.id or member.name) or member
+    if name == group.id or name == group.name then
+      return true
+    end
+  end
+  return false
+end
+
+-- A function that picks by the authenticated consumer. Nothing when no instance fits.
+local function picker(list, groups)
+  return function()
+    local index = route.consumer_index()
+    local consumer = index >= 0 and route.entity("consumer", index) or nil
+    for _, record in ipairs(list) do
+      if record.consumer == nil and record.consumer_group == nil then
+        return record
+      elseif record.consumer and record.consumer == index then
+        return record
+      elseif record.consumer_group and consumer and groups[record.consumer_group + 1]
+        and in_group(consumer, groups[record.consumer_group + 1]) then
+        return record
+      end
+    end
+  end
+end
+
+-- One entry per plugin of the route: {record=} (the same for every client) or {pick=, handler=}.
+local function choose(generation, at)
+  local out = {}
+  for _, name in ipairs(generation.order) do
+    local list = candidates(generation.by_name[name], at)
+    local first = list[1]
+    if first then
+      for _, record in ipairs(list) do
+        conf.get(record)
+      end
+      if first.consumer or first.consumer_group then
+        out[#out + 1] = { pick = picker(list, generation.groups), handler = first.handler }
+      else
+        out[#out + 1] = { record = first, handler = first.handler }
+      end
+      -- rewrite and certificate run before anybody is authenticated: the global instance only.
+      local last = list[#list]
+      out[#out].global = scope_key(last) == "" and last or nil
+    end
+  end
+  return out
+end
+
+local function report(err)
+  native.log(LOG_ERR, "[lua] " .. err)
+end
+
+local CALL = "f%d(h%d, c%d)"
+local GUARDED = "do local ok, err = xpcall(f%d, on_error, h%d, c%d) if not ok then report(err) end end"
+
+-- Statements of entry number i in a phase; `guarded`: an error stops this plugin only.
+local function statements(i, entry, name, guarded)
+  local call = (guarded and GUARDED or CALL):format(i, i, i)
+  local lines = {}
+  if entry.pick then
+    lines[1] = ("local r%d = p%d()"):format(i, i)
+    lines[2] = ("if r%d then local c%d = r%d.conf cur[slot] = r%d %s end"):format(i, i, i, i, call)
+  else
+    lines[1] = ("cur[slot] = r%d %s"):format(i, call)
+  end
+  local text = table.concat(lines, " ")
+  if handlers.is_optional(entry.handler, name) then
+    text = ("if wants(slot, h%d, phase) then %s end"):format(i, text)
+  end
+  return "  " .. text
+end
+
+local function generate(entries, name, guarded)
+  local head = { "local E, cur, wants, phase, on_error, report = ..." }
+  local body = { "return function(slot)" }
+  for i, entry in ipairs(entries) do
+    if entry.pick then
+      head[#head + 1] = ("local h%d, f%d, p%d = E[%d].handler, E[%d].handler.%s, E[%d].pick"):format(
+        i, i, i, i, i, name, i)
+    else
+      head[#head + 1] = ("local r%d, h%d, f%d, c%d = E[%d].record, E[%d].handler, E[%d].handler.%s, "
+        .. "E[%d].record.conf"):format(i, i, i, i, i, i, i, name, i)
+    end
+    body[#body + 1] = statements(i, entry, name, guarded)
+  end
+  body[#body + 1] = "  cur[slot] = nil"
+  body[#body + 1] = "end"
+  return table.concat(head, "\n") .. "\n" .. table.concat(body, "\n")
+end
+
+local function part(entries, name, guarded, on_error)
+  local source = generate(entries, name, guarded)
+  local chunk = assert(loadstring(source, "=chain:" .. name))
+  return chunk(entries, task.running, task.wants, phase.number(name), on_error, report)
+end
+
+local function join(first, second)
+  if not first or not second then
+    return first or second
+  end
+  return function(slot)
+    first(slot)
+    return second(slot)
+  end
+end
+
+-- The chain of a phase over these entries, or nil.
+local function chain(entries, name, guarded, on_error)
+  local out
+  for from = 1, #entries, PER_FUNCTION do
+    local some = {}
+    for i = from, math.min(from + PER_FUNCTION - 1, #entries) do
+      some[#some + 1] = entries[i]
+    end
+    out = join(out, part(some, name, guarded, on_error))
+  end
+  return out
+end
+
+local function having(entries, name)
+  local out = {}
+  for _, entry in ipairs(entries) do
+    if entry.handler[name] then
+      out[#out + 1] = entry
+    end
+  end
+  return out
+end
+
+-- Entries of the phases that know no route: the global instances.
+local function globals(entries, name)
+  local out = {}
+  for _, entry in ipairs(having(entries, name)) do
+    if entry.global then
+      out[#out + 1] = { record = entry.global, handler = entry.handler }
+    end
+  end
+  return out
+end
+
+local function in_phase(number, fn)
+  if not fn then
+    return nil
+  end
+  local set_phase = native.set_phase
+  return function(slot)
+    set_phase(number)
+    fn(slot)
+    set_phase(phase.ACCESS)
+  end
+end
+
+local function if_tls(fn)
+  local tls = native.tls
+  return fn and function(slot)
+    if tls() then
+      fn(slot)
+    end
+  end
+end
+
+-- Makes the chains of route `index` (0-based; nil: no route): {access=, response=, header_filter=,
+-- body_filter=, log=}, each a function or false.
+function _M.build(generation, index, on_error)
+  local at = { route = index }
+  if index then
+    at.service, at.protocols = native.route_info(index)
+  end
+  local entries = choose(generation, at)
+  local certificate = chain(globals(entries, "certificate"), "certificate", false, on_error)
+  local rewrite = chain(globals(entries, "rewrite"), "rewrite", false, on_error)
+  local access = index and chain(having(entries, "access"), "access", false, on_error)
+  local out = {
+    access = join(join(if_tls(in_phase(phase.CERTIFICATE, certificate)),
+      in_phase(phase.REWRITE, rewrite)), access) or false,
+  }
+  for _, name in ipairs({ "response", "header_filter", "body_filter" }) do
+    out[name] = chain(having(entries, name), name, false, on_error) or false
+  end
+  out.log = chain(having(entries, "log"), "log", true, on_error) or false
+  return out
+end
+
+return _M

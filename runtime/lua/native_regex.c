@@ -1,0 +1,2 @@
+#include "lua/bridge.h"
+const luaL_Reg native_regex[] = {{NULL, NULL}};

@@ -1,0 +1,203 @@
+// A worker's Lua state: made, given the native functions and boot.lua, and closed. What script_lua consists of.
+// Not phases (phases.c) nor coroutines (co.c). Invariant: nothing of Lua outlives script_close.
+#include "lua/bridge.h"
+#include "lua/script.h"
+
+#include <luajit.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static const char *share_dir = ".";  // set once by main, before any thread
+
+void lua_set_share(const char *dir)
+{
+    share_dir = dir;
+}
+
+const char *lua_share(void)
+{
+    return share_dir;
+}
+
+static void add_functions(lua_State *L, const luaL_Reg *list)
+{
+    for (; list->name; list++) {
+        lua_pushcfunction(L, list->func);
+        lua_setfield(L, -2, list->name);
+    }
+}
+
+static int open_native(lua_State *L)
+{
+    static const luaL_Reg *const LISTS[] = {native_request, native_respond, native_node,   native_shdict, native_wait,
+                                            native_timer,   native_socket,  native_udp,    native_crypto, native_regex,
+                                            native_entity,  native_co};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
+        add_functions(L, LISTS[i]);
+    socket_open_types(L);
+    udp_open_type(L);
+    return 1;
+}
+
+// The functions that boot.lua returns to be called from here.
+static int ref_boot(bridge_t *b, const char *name, int *ref, char *why, size_t why_cap)
+{
+    lua_getfield(b->L, -1, name);
+    if (!lua_isfunction(b->L, -1)) {
+        snprintf(why, why_cap, "boot.lua returns no function %s", name);
+        return -1;
+    }
+    *ref = luaL_ref(b->L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static int run_boot(bridge_t *b, char *why, size_t why_cap)
+{
+    lua_State *L = b->L;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/lualib/boot.lua", share_dir);
+    if (luaL_loadfile(L, path) != 0 || lua_pcall(L, 0, 1, 0) != 0) {
+        const char *text = lua_tostring(L, -1);
+        snprintf(why, why_cap, "%s", text ? text : "boot.lua failed");
+        return -1;
+    }
+    if (!lua_istable(L, -1)) {
+        snprintf(why, why_cap, "boot.lua returned no table");
+        return -1;
+    }
+    int rc = ref_boot(b, "run", &b->run_ref, why, why_cap);
+    rc = rc ? rc : ref_boot(b, "on_error", &b->on_error_ref, why, why_cap);
+    rc = rc ? rc : ref_boot(b, "install", &b->install_ref, why, why_cap);
+    rc = rc ? rc : ref_boot(b, "start", &b->start_ref, why, why_cap);
+    return rc;
+}
+
+static void on_panic(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    log_write(LOG_EMERG, "[lua] panic: %s", text ? text : "(no text)");
+}
+
+static int panic(lua_State *L)
+{
+    on_panic(L);
+    UNREACHABLE("an error reached Lua's outermost call");
+}
+
+static void bridge_init(bridge_t *b, worker_t *w)
+{
+    b->worker = w;
+    b->state.version = MG_ABI_VERSION;
+    b->state.size = sizeof b->state;
+    b->run_ref = b->on_error_ref = b->timer_main_ref = b->install_ref = b->start_ref = b->slots_ref = LUA_NOREF;
+    list_init(&b->pool);
+    list_init(&b->tasks);
+    list_init(&b->generations);
+    list_init(&b->socket_pools);
+    list_init(&b->timers);
+    b->wall_us = clock_wall_us();
+}
+
+static void script_close(worker_t *w);
+
+static int script_open(worker_t *w, char *why, size_t why_cap)
+{
+    ASSERT(worker_self == w, "the bridge finds its worker by worker_self");
+    bridge_t *b = mem_zalloc(sizeof *b);
+    bridge_init(b, w);
+    w->script_state = b;
+    b->L = luaL_newstate();
+    if (!b->L) {
+        snprintf(why, why_cap, "no memory for a Lua state");
+        free(b);
+        w->script_state = NULL;
+        return -1;
+    }
+    lua_atpanic(b->L, panic);
+    luaL_openlibs(b->L);
+    lua_getglobal(b->L, "package");
+    lua_getfield(b->L, -1, "preload");
+    lua_pushcfunction(b->L, open_native);
+    lua_setfield(b->L, -2, "moongate.native");
+    lua_settop(b->L, 0);
+    int rc = run_boot(b, why, why_cap);
+    lua_settop(b->L, 0);
+    if (rc != 0)
+        script_close(w);
+    return rc;
+}
+
+static int script_install(worker_t *w, generation_t *g, char *why, size_t why_cap)
+{
+    return phases_install(w->script_state, g, why, why_cap);
+}
+
+static void script_close(worker_t *w)
+{
+    bridge_t *b = w->script_state;
+    if (!b)
+        return;
+    b->closing = true;
+    timers_close(b);
+    while (!list_empty(&b->tasks))
+        task_end(CONTAINER_OF(b->tasks.next, task_t, links));
+    ASSERT(list_empty(&w->requests), "requests end before the script is closed");
+    phases_close(b);
+    socket_pools_close(b);
+    while (!list_empty(&b->pool)) {
+        thread_t *t = CONTAINER_OF(b->pool.next, thread_t, links);
+        list_unlink(&t->links);
+        free(t);
+    }
+    lua_close(b->L);
+    buf_dispose(&b->chunk_buf);
+    buf_dispose(&b->scratch);
+    free(b->free_slots);
+    free(b);
+    w->script_state = NULL;
+}
+
+static void script_release(request_t *r)
+{
+    task_t *t = r->script;
+    r->script = NULL;
+    if (t)
+        task_end(t);
+}
+
+static void script_abort(request_t *r)
+{
+    task_t *t = r->script;
+    if (!t)
+        return;
+    // Running Lua code has caused this itself: it is unwound when it comes back to C.
+    if (t->running)
+        t->leave = LEAVE_GONE;
+    else
+        task_kill(t);
+    t->settled = true;
+}
+
+static uint64_t script_memory(worker_t *w)
+{
+    bridge_t *b = w->script_state;
+    if (!b)
+        return 0;
+    return (uint64_t)lua_gc(b->L, LUA_GCCOUNT, 0) * 1024 + (uint64_t)lua_gc(b->L, LUA_GCCOUNTB, 0);
+}
+
+const script_t script_lua = {
+    .open = script_open,
+    .install = script_install,
+    .close = script_close,
+    .enter_access = phases_enter_access,
+    .enter = phases_enter,
+    .body_filter = phases_body_filter,
+    .release = script_release,
+    .abort = script_abort,
+    .memory = script_memory,
+};
