@@ -69,7 +69,7 @@ int addr_parse(str_t text, addr_t *out)
         return ERR_INVALID;
     str_t ip = str_make(text.p, colon - 1);
     if (ip.p[0] != '[' && str_chr(ip, ':') >= 0)
-        return ERR_INVALID;  // "::1:80" could mean two things
+        return ERR_INVALID; // "::1:80" could mean two things
     return addr_from_ip(ip, port, out);
 }
 
@@ -126,7 +126,8 @@ bool addr_equal(const addr_t *a, const addr_t *b)
         return false;
     switch (a->sa.sa_family) {
     case AF_INET:
-        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+        return a->in.sin_port == b->in.sin_port &&
+               a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
     case AF_INET6:
         return a->in6.sin6_port == b->in6.sin6_port &&
                a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
@@ -134,7 +135,7 @@ bool addr_equal(const addr_t *a, const addr_t *b)
     case AF_UNIX:
         return strncmp(a->un.sun_path, b->un.sun_path, sizeof a->un.sun_path) == 0;
     default:
-        return true;  // two unset addresses
+        return true; // two unset addresses
     }
 }
 

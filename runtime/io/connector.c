@@ -13,30 +13,30 @@ enum { ATTEMPTS_MAX = 16, NEXT_AFTER_MS = 250, TIMEOUT_MS = 60 * 1000 };
 
 typedef struct attempt {
     uv_connect_t req;
-    connector_t *c;  // NULL: given up
+    connector_t *c; // NULL: given up
     sock_t *s;
     list_t links;
 } attempt_t;
 
 struct connector {
     loop_t *loop;
-    connect_opts_t o;  // host and sni point into `text`
-    char *text;        // owned
-    dns_query_t *query;  // NULL: not asking
+    connect_opts_t o;   // host and sni point into `text`
+    char *text;         // owned
+    dns_query_t *query; // NULL: not asking
     io_defer_t start;
     io_timer_t deadline, next_try;
     list_t attempts;
-    addr_t *addrs;  // owned
+    addr_t *addrs; // owned
     unsigned n_addrs, at;
-    sock_t *secured;  // connected, in its TLS handshake
-    int err;          // of the last failure
+    sock_t *secured; // connected, in its TLS handshake
+    int err;         // of the last failure
 };
 
 static void abandon(attempt_t *a)
 {
     list_unlink(&a->links);
     a->c = NULL;
-    sock_close(a->s);  // its connect callback comes with UV_ECANCELED and frees a
+    sock_close(a->s); // its connect callback comes with UV_ECANCELED and frees a
 }
 
 static void connector_destroy(connector_t *c)
@@ -139,7 +139,7 @@ static int open_unix(connector_t *c, const addr_t *addr, sock_t **out)
     if (fd < 0)
         return io_err(-errno);
     if (connect(fd, &addr->sa, (socklen_t)addr_len(addr)) != 0) {
-        int err = errno == EAGAIN ? ERR_REFUSED : io_err(-errno);  // EAGAIN: its backlog is full
+        int err = errno == EAGAIN ? ERR_REFUSED : io_err(-errno); // EAGAIN: its backlog is full
         close(fd);
         return err;
     }
@@ -223,6 +223,8 @@ static bool literal_addr(connector_t *c, addr_t *out)
 static void copy_texts(connector_t *c)
 {
     str_t host = c->o.host, sni = c->o.sni.n ? c->o.sni : c->o.host;
+    if (str_ends(sni, STR(".")))
+        sni.n--; // absolute for DNS, not part of the name in a certificate
     c->text = mem_alloc(host.n + sni.n + 1);
     memcpy(c->text, host.p, host.n);
     memcpy(c->text + host.n, sni.p, sni.n);

@@ -13,10 +13,10 @@
 #include "io/loop_impl.h"
 
 enum {
-    NAME_MAX_BYTES = 254,  // with a dot at the end
+    NAME_MAX_BYTES = 254, // with a dot at the end
     LOCAL_MAX = 16,
     LOCAL_TTL_MS = 60 * 1000,
-    PATIENCE_MS = 300,  // how long a query with a stale answer at hand waits for a fresh one
+    PATIENCE_MS = 300, // how long a query with a stale answer at hand waits for a fresh one
     HOSTS_CHECK_MS = 5000,
 };
 
@@ -24,21 +24,21 @@ static const char HOSTS_PATH[] = "/etc/hosts";
 
 struct dns {
     loop_t *loop;
-    dns_opts_t o;  // servers is not kept
+    dns_opts_t o; // servers is not kept
     dns_net_t *net;
     dns_cache_t cache;
     hosts_t hosts;
     struct timespec hosts_mtime;
     uint64_t hosts_check_ms;
-    dns_record_t local[LOCAL_MAX];  // of the last dns_cached
+    dns_record_t local[LOCAL_MAX]; // of the last dns_cached
     bool closing;
 };
 
 struct dns_query {
-    list_t links;  // in its entry's `waiting`
+    list_t links; // in its entry's `waiting`
     dns_t *d;
-    dns_entry_t *e;  // pinned; NULL: answered without the cache
-    dns_record_t *local;  // owned; NULL but for such answers
+    dns_entry_t *e;      // pinned; NULL: answered without the cache
+    dns_record_t *local; // owned; NULL but for such answers
     unsigned n_local;
     io_defer_t ready;
     io_timer_t patience;
@@ -76,7 +76,8 @@ static void check_hosts(dns_t *d)
     d->hosts_check_ms = now + HOSTS_CHECK_MS;
     if (stat(HOSTS_PATH, &st) != 0)
         st.st_mtim = (struct timespec){0};
-    if (st.st_mtim.tv_sec == d->hosts_mtime.tv_sec && st.st_mtim.tv_nsec == d->hosts_mtime.tv_nsec)
+    if (st.st_mtim.tv_sec == d->hosts_mtime.tv_sec &&
+        st.st_mtim.tv_nsec == d->hosts_mtime.tv_nsec)
         return;
     hosts_dispose(&d->hosts);
     hosts_load(&d->hosts, HOSTS_PATH);
@@ -157,10 +158,10 @@ static void on_ready(io_defer_t *defer)
     dns_answer_t a = {.records = q->local, .n = q->n_local, .ttl_ms = LOCAL_TTL_MS};
     if (q->e) {
         a = answer_of(q->e, now, q->stale);
-        q->e->pins++;  // the records stay until the owner has read them
+        q->e->pins++; // the records stay until the owner has read them
     }
     if (a.n == 0 && copy.err == 0)
-        copy.err = ERR_DNS_NAME;  // the name ceased to exist this very turn
+        copy.err = ERR_DNS_NAME; // the name ceased to exist this very turn
     q->local = NULL;
     query_destroy(q);
     copy.done(copy.arg, copy.err, copy.err ? NULL : &a);
@@ -200,7 +201,7 @@ static void take_answer(dns_t *d, dns_entry_t *e, int err, dns_record_t *records
     e->err = err;
     e->retry_ms = err ? now + d->o.negative_ms : 0;
     if (err && err != ERR_DNS_NAME)
-        return;  // what was known may still serve; "no such name" ends that
+        return; // what was known may still serve; "no such name" ends that
     dns_records_free(e->records, e->n);
     e->records = records;
     e->n = n;
@@ -212,7 +213,7 @@ static void on_answer(void *arg, int err, dns_record_t *records, unsigned n, uin
     dns_entry_t *e = arg;
     dns_t *d = e->dns;
     if (err == ERR_ABORTED && !d->closing) {
-        io_defer_start(d->loop, &e->ask);  // the servers were changed
+        io_defer_start(d->loop, &e->ask); // the servers were changed
         return;
     }
     e->asking = false;
@@ -383,5 +384,5 @@ void dns_configure(loop_t *l, const dns_opts_t *o)
     dns_net_t *old = d->net;
     d->o = with_defaults(*o);
     d->net = dns_net_create(l, &d->o);
-    dns_net_destroy(old);  // what it was asked is asked again
+    dns_net_destroy(old); // what it was asked is asked again
 }

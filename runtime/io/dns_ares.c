@@ -14,7 +14,7 @@
 struct dns_net {
     ares_channel channel;
     loop_t *loop;
-    uv_timer_t *timer;  // owned; freed in its close callback
+    uv_timer_t *timer; // owned; freed in its close callback
     list_t wires;
 };
 
@@ -60,9 +60,11 @@ static void on_wire(uv_poll_t *handle, int status, int events)
 {
     wire_t *w = handle->data;
     dns_net_t *t = w->net;
-    ares_socket_t fd = w->fd;  // the wire may be closed by the first call
-    bool readable = status < 0 || (events & UV_READABLE), writable = status < 0 || (events & UV_WRITABLE);
-    ares_process_fd(t->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+    ares_socket_t fd = w->fd; // the wire may be closed by the first call
+    bool readable = status < 0 || (events & UV_READABLE),
+         writable = status < 0 || (events & UV_WRITABLE);
+    ares_process_fd(t->channel, readable ? fd : ARES_SOCKET_BAD,
+                    writable ? fd : ARES_SOCKET_BAD);
     set_timer(t);
 }
 
@@ -96,7 +98,8 @@ static void on_wire_state(void *arg, ares_socket_t fd, int readable, int writabl
         w->poll.data = w;
         list_push_back(&t->wires, &w->links);
     }
-    uv_poll_start(&w->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0), on_wire);
+    uv_poll_start(&w->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
+                  on_wire);
 }
 
 // ---- answers ----
@@ -219,9 +222,8 @@ void dns_net_ask(dns_net_t *t, const char *name, dns_type_t type, dns_net_fn fn,
     *q = (question_t){.fn = fn, .arg = arg};
     switch (type) {
     case DNS_ADDR: {
-        struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
-                                            .ai_flags = ARES_AI_NOSORT,
-                                            .ai_socktype = SOCK_STREAM};
+        struct ares_addrinfo_hints hints = {
+            .ai_family = AF_UNSPEC, .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
         ares_getaddrinfo(t->channel, name, NULL, &hints, on_addresses, q);
         break;
     }
@@ -254,7 +256,7 @@ dns_net_t *dns_net_create(loop_t *l, const dns_opts_t *o)
     dns_net_t *t = mem_zalloc(sizeof *t);
     struct ares_options a = {.timeout = (int)o->timeout_ms,
                              .tries = (int)o->tries,
-                             .lookups = (char[]){"b"},  // the hosts file is dns_hosts.c's
+                             .lookups = (char[]){"b"}, // the hosts file is dns_hosts.c's
                              .sock_state_cb = on_wire_state,
                              .sock_state_cb_data = t};
     t->loop = l;
@@ -262,7 +264,8 @@ dns_net_t *dns_net_create(loop_t *l, const dns_opts_t *o)
     int rc = ares_library_init(ARES_LIB_INIT_ALL);
     ASSERT(rc == ARES_SUCCESS, "c-ares starts");
     rc = ares_init_options(&t->channel, &a,
-                           ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+                           ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                               ARES_OPT_SOCK_STATE_CB);
     ASSERT(rc == ARES_SUCCESS, "c-ares opens a channel");
     set_servers(t, o->servers);
     t->timer = mem_zalloc(sizeof *t->timer);
@@ -273,7 +276,7 @@ dns_net_t *dns_net_create(loop_t *l, const dns_opts_t *o)
 
 void dns_net_destroy(dns_net_t *t)
 {
-    ares_destroy(t->channel);  // closes the wires
+    ares_destroy(t->channel); // closes the wires
     ASSERT(list_empty(&t->wires), "c-ares reports every socket it closes");
     t->timer->data = t->timer;
     uv_close((uv_handle_t *)t->timer, free_handle);

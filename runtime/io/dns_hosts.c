@@ -37,7 +37,8 @@ static void add(hosts_t *h, str_t name, const addr_t *addr)
         h->lines = mem_realloc(h->lines, h->cap * sizeof *h->lines);
     }
     host_line_t *line = &h->lines[h->n];
-    *line = (host_line_t){.name = mem_alloc(name.n + 1), .addr = *addr, .order = (unsigned)h->n};
+    *line =
+        (host_line_t){.name = mem_alloc(name.n + 1), .addr = *addr, .order = (unsigned)h->n};
     for (size_t i = 0; i < name.n; i++)
         line->name[i] = ascii_lower(name.p[i]);
     line->name[name.n] = 0;

@@ -6,7 +6,13 @@
 #include "base/check.h"
 #include "base/err.h"
 
-enum { HEADER_BYTES = 12, RR_FIXED_BYTES = 10, SRV_FIXED_BYTES = 6, TYPE_SRV = 33, CLASS_IN = 1 };
+enum {
+    HEADER_BYTES = 12,
+    RR_FIXED_BYTES = 10,
+    SRV_FIXED_BYTES = 6,
+    TYPE_SRV = 33,
+    CLASS_IN = 1
+};
 
 typedef struct reader {
     const unsigned char *all, *at;
@@ -87,8 +93,8 @@ static int by_priority(const void *a, const void *b)
 }
 
 // Reads the answers until `max` are found. False: garbage; what was read until then stays in out.
-static bool read_answers(reader_t *r, unsigned count, dns_record_t *out, unsigned max, unsigned *n,
-                         unsigned *ttl_s)
+static bool read_answers(reader_t *r, unsigned count, dns_record_t *out, unsigned max,
+                         unsigned *n, unsigned *ttl_s)
 {
     for (; count > 0 && *n < max; count--) {
         if (!skip_name(r) || left(r) < RR_FIXED_BYTES)
@@ -104,14 +110,14 @@ static bool read_answers(reader_t *r, unsigned count, dns_record_t *out, unsigne
             ++*n;
         }
         if (ttl < *ttl_s)
-            *ttl_s = ttl;  // CNAMEs on the way count too
+            *ttl_s = ttl; // CNAMEs on the way count too
         r->at += data_n;
     }
     return true;
 }
 
-int dns_parse_srv(const unsigned char *reply, size_t len, dns_record_t *out, unsigned max, unsigned *n,
-                  unsigned *ttl_s)
+int dns_parse_srv(const unsigned char *reply, size_t len, dns_record_t *out, unsigned max,
+                  unsigned *n, unsigned *ttl_s)
 {
     reader_t r = {.all = reply, .at = reply + HEADER_BYTES, .len = len};
     unsigned found = 0, ttl = INT32_MAX;

@@ -14,14 +14,14 @@ enum { ACCEPT_BATCH = 32, REST_MS = 100, HANDSHAKE_MS = 10 * 1000 };
 
 struct listener {
     uv_poll_t poll;
-    int fd;     // a duplicate of the borrowed one: the same fd may be listened on twice
-    int spare;  // given up to accept and close when descriptors run out; -1: could not be had
+    int fd;    // a duplicate of the borrowed one: the same fd may be listened on twice
+    int spare; // given up to accept and close when descriptors run out; -1: could not be had
     listener_opts_t o;
     loop_t *loop;
     io_timer_t rest;
     list_t handshakes;
-    bool paused;     // by the owner
-    bool exhausted;  // logged; until an accept succeeds again
+    bool paused;    // by the owner
+    bool exhausted; // logged; until an accept succeeds again
     bool closing;
 };
 
@@ -60,7 +60,7 @@ static int bind_to(int fd, const addr_t *a)
 
 static void set_on(int fd, int level, int option)
 {
-    int on = 1;  // an option the address family does not know is no failure
+    int on = 1; // an option the address family does not know is no failure
     (void)setsockopt(fd, level, option, &on, sizeof on);
 }
 
@@ -178,14 +178,14 @@ static bool accept_one(listener_t *k)
         on_exhausted(k, errno);
         return false;
     default:
-        return true;  // that one connection died in the queue
+        return true; // that one connection died in the queue
     }
 }
 
 static void on_acceptable(uv_poll_t *handle, int status, int events)
 {
     listener_t *k = CONTAINER_OF(handle, listener_t, poll);
-    (void)status;  // accept tells what is wrong
+    (void)status; // accept tells what is wrong
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         if (k->closing || k->paused || !accept_one(k))
@@ -206,7 +206,7 @@ listener_t *listener_start(loop_t *l, const listener_opts_t *o)
     k->loop = l;
     k->fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
     ASSERT(k->fd >= 0, "the listening descriptor is open and one more is to be had");
-    set_on(k->fd, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it
+    set_on(k->fd, IPPROTO_TCP, TCP_NODELAY); // accepted sockets inherit it
     spare_open(k);
     io_timer_init(&k->rest, l, on_rest_over);
     int rc = uv_poll_init(&l->uv, &k->poll, k->fd);

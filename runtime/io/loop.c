@@ -23,7 +23,7 @@ int io_err(int code)
     case UV_ENOTCONN:
         return ERR_RESET;
     case UV_ECONNREFUSED:
-    case UV_ENOENT:  // no such unix socket
+    case UV_ENOENT: // no such unix socket
         return ERR_REFUSED;
     case UV_ETIMEDOUT:
         return ERR_TIMEOUT;
@@ -78,7 +78,7 @@ static void set_wake(loop_t *l)
 {
     uint64_t next = wheel_next(&l->wheel);
     if (next == WHEEL_NEVER) {
-        uv_unref((uv_handle_t *)&l->wake);  // may stay set, but keeps nothing alive
+        uv_unref((uv_handle_t *)&l->wake); // may stay set, but keeps nothing alive
         return;
     }
     uv_ref((uv_handle_t *)&l->wake);
@@ -94,7 +94,8 @@ static void run_due(loop_t *l)
 {
     list_t due;
     list_init(&due);
-    while (!list_empty(&l->wheel.ready)) {  // a batch: what is armed meanwhile waits for the next turn
+    while (!list_empty(
+        &l->wheel.ready)) { // a batch: what is armed meanwhile waits for the next turn
         list_t *n = l->wheel.ready.next;
         list_unlink(n);
         list_push_back(&due, n);
@@ -129,7 +130,7 @@ void io_timer_start(io_timer_t *t, uint64_t delay_ms)
     if (t->due_ms)
         wheel_remove(&l->wheel, t);
     if (l->wheel.armed == 0)
-        wheel_advance(&l->wheel, now);  // empty: nothing to turn, just the hand
+        wheel_advance(&l->wheel, now); // empty: nothing to turn, just the hand
     if (delay_ms > DELAY_MAX_MS)
         delay_ms = DELAY_MAX_MS;
     // The clock is cut to whole milliseconds, hence one more: never early.
@@ -174,7 +175,7 @@ void io_defer_stop(io_defer_t *d)
 
 static void on_idle(uv_idle_t *handle)
 {
-    (void)handle;  // its being active is what counts
+    (void)handle; // its being active is what counts
 }
 
 static void keep_turning(loop_t *l)
@@ -194,8 +195,8 @@ static void run_defers(loop_t *l)
         return;
     }
     list_init(&batch);
-    list_push_back(&l->defers, &batch);  // the batch's head takes the place of the loop's ...
-    list_unlink(&l->defers);             // ... and the loop's list is empty again
+    list_push_back(&l->defers, &batch); // the batch's head takes the place of the loop's ...
+    list_unlink(&l->defers);            // ... and the loop's list is empty again
     while (!list_empty(&batch)) {
         io_defer_t *d = CONTAINER_OF(batch.next, io_defer_t, links);
         list_unlink(&d->links);
@@ -237,7 +238,7 @@ loop_t *loop_create(void)
     uv_unref((uv_handle_t *)&l->check);
     uv_unref((uv_handle_t *)&l->wake);
     uv_unref((uv_handle_t *)&l->bound);
-    signal(SIGPIPE, SIG_IGN);  // a broken connection is an error code, not a signal
+    signal(SIGPIPE, SIG_IGN); // a broken connection is an error code, not a signal
     return l;
 }
 
@@ -246,7 +247,7 @@ void loop_run(loop_t *l)
     do {
         keep_turning(l);
         if (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
-            return;  // stopped
+            return; // stopped
     } while (!list_empty(&l->defers));
 }
 
@@ -257,7 +258,7 @@ void loop_stop(loop_t *l)
 
 static void on_bound(uv_timer_t *handle)
 {
-    (void)handle;  // it woke the poll
+    (void)handle; // it woke the poll
 }
 
 void loop_turn(loop_t *l, int max_wait_ms)
@@ -285,10 +286,10 @@ void loop_destroy(loop_t *l)
     uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->bound, NULL);
-    uv_run(&l->uv, UV_RUN_NOWAIT);  // close callbacks
+    uv_run(&l->uv, UV_RUN_NOWAIT); // close callbacks
     ASSERT(loop_live(l) == 0, "everything of a loop is closed before the loop");
     if (l->tls)
-        l->tls_destroy(l->tls);  // the last sockets were freed just now
+        l->tls_destroy(l->tls); // the last sockets were freed just now
     int rc = uv_loop_close(&l->uv);
     ASSERT(rc == 0, "no handle is left in a loop that ends");
     free(l->read_buf);

@@ -28,13 +28,13 @@ uint64_t loop_now_ms(const loop_t *l);
 // A timer; embed it. Arming costs O(1) (a wheel), resolution 1 ms, firing never early and at most a few ms late. Re-arm freely.
 struct io_timer {
     list_t links;
-    uint64_t due_ms;  // 0: not armed
+    uint64_t due_ms; // 0: not armed
     void (*fn)(io_timer_t *t);
     loop_t *loop;
 };
 
 void io_timer_init(io_timer_t *t, loop_t *l, void (*fn)(io_timer_t *t));
-void io_timer_start(io_timer_t *t, uint64_t delay_ms);  // replaces an earlier deadline
+void io_timer_start(io_timer_t *t, uint64_t delay_ms); // replaces an earlier deadline
 void io_timer_stop(io_timer_t *t);
 static inline bool io_timer_active(const io_timer_t *t)
 {
@@ -48,7 +48,7 @@ typedef struct io_defer {
     bool pending;
 } io_defer_t;
 void io_defer_init(io_defer_t *d, void (*fn)(io_defer_t *d));
-void io_defer_start(loop_t *l, io_defer_t *d);  // no-op while pending
+void io_defer_start(loop_t *l, io_defer_t *d); // no-op while pending
 void io_defer_stop(io_defer_t *d);
 
 // Runs work(arg) on the thread pool, then done(arg) on the loop. work must touch nothing of the loop.
@@ -56,7 +56,8 @@ void loop_queue_work(loop_t *l, void (*work)(void *arg), void (*done)(void *arg)
 
 // Signals: fn(arg, signum) on the loop. Pairs with loop_signal_stop.
 typedef struct io_signal io_signal_t;
-io_signal_t *loop_signal_start(loop_t *l, int signum, void (*fn)(void *arg, int signum), void *arg);
+io_signal_t *loop_signal_start(loop_t *l, int signum, void (*fn)(void *arg, int signum),
+                               void *arg);
 void loop_signal_stop(io_signal_t *s);
 
 // Watches a plain descriptor (pipe, eventfd) for being readable; fn may read it. The descriptor stays the caller's.

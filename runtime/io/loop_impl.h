@@ -11,22 +11,23 @@
 enum { READ_BUF_BYTES = 64 * 1024 };
 
 struct loop {
-    uv_loop_t uv;  // uv.data is the loop_t
+    uv_loop_t uv; // uv.data is the loop_t
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t idle;    // active while a deferred call is left over: the next poll must not wait
-    uv_timer_t wake;   // drives the wheel
-    uv_timer_t bound;  // ends the wait of loop_turn
-    uint64_t wake_ms;  // what `wake` is set for; 0: not set
+    uv_idle_t idle;   // active while a deferred call is left over: the next poll must not wait
+    uv_timer_t wake;  // drives the wheel
+    uv_timer_t bound; // ends the wait of loop_turn
+    uint64_t wake_ms; // what `wake` is set for; 0: not set
     wheel_t wheel;
     list_t defers;
-    unsigned live;   // handles of ours but timers
-    char *read_buf;  // READ_BUF_BYTES; where every socket of the loop reads into
-    struct tls_scratch *tls;  // shared buffers of the TLS pumps, made on first use
+    unsigned live;           // handles of ours but timers
+    char *read_buf;          // READ_BUF_BYTES; where every socket of the loop reads into
+    struct tls_scratch *tls; // shared buffers of the TLS pumps, made on first use
     char connect_why[160];
-    unsigned spread;  // connections made by name so far
+    unsigned spread; // connections made by name so far
     struct dns *dns;
-    void (*dns_destroy)(struct dns *d);  // set together with dns, so that the loop links without it
+    void (*dns_destroy)(
+        struct dns *d); // set together with dns, so that the loop links without it
     void (*tls_destroy)(struct tls_scratch *t);
 };
 

@@ -14,15 +14,15 @@ enum { IOV_MAX_SLICES = 64 };
 struct sock_out {
     uv_write_t req;
     sock_t *s;
-    buf_t flying;   // libuv's until on_written
-    buf_t pending;  // behind it
+    buf_t flying;  // libuv's until on_written
+    buf_t pending; // behind it
 };
 
 struct sock_linger {
     io_timer_t timer;
     sock_t *s;
     unsigned ms;
-    size_t pending;  // at the last look
+    size_t pending; // at the last look
 };
 
 // ---- life ----
@@ -83,7 +83,7 @@ void sock_close(sock_t *s)
 {
     ASSERT(!s->closing, "a socket is closed once");
     if (s->tls && !s->out)
-        pump_notify_close(s->tls);  // the peer should not take this for a cut
+        pump_notify_close(s->tls); // the peer should not take this for a cut
     close_now(s);
 }
 
@@ -91,7 +91,7 @@ void sock_reset(sock_t *s)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     int fd = sock_fd(s);
-    if (fd >= 0)  // a failure only means that the peer sees an end instead of an abort
+    if (fd >= 0) // a failure only means that the peer sees an end instead of an abort
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close_now(s);
 }
@@ -99,7 +99,8 @@ void sock_reset(sock_t *s)
 void sock_own(sock_t *s, const sock_events_t *ev, void *owner)
 {
     ASSERT(!s->closing, "a closing socket has no owner");
-    ASSERT(ev && ev->on_data && ev->on_eof && ev->on_error && ev->on_drain, "an owner hears all");
+    ASSERT(ev && ev->on_data && ev->on_eof && ev->on_error && ev->on_drain,
+           "an owner hears all");
     s->ev = ev;
     s->owner = owner;
 }
@@ -187,6 +188,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     s->reading = false;
     if (n == UV_ENOBUFS && s->paused) {
         uv_read_stop(stream);
+    } else if (n == UV_EOF && s->paused) {
+        return; // libuv saw a hangup behind the last bytes; reading after a resume finds it again
     } else if (n == UV_EOF) {
         on_end(s);
     } else {
@@ -215,7 +218,7 @@ void sock_resume(sock_t *s)
 void sock_pause(sock_t *s)
 {
     ASSERT(!s->closing, "an open socket is paused");
-    s->paused = true;  // libuv stops only if bytes come meanwhile
+    s->paused = true; // libuv stops only if bytes come meanwhile
 }
 
 bool sock_paused(const sock_t *s)
@@ -230,14 +233,17 @@ static void send_fin(sock_t *s)
     if (s->fin_sent || s->broken)
         return;
     s->fin_sent = true;
-    (void)shutdown(sock_fd(s), SHUT_WR);  // fails only when the peer is gone, which reading tells
+    (void)shutdown(sock_fd(s),
+                   SHUT_WR); // fails only when the peer is gone, which reading tells
 }
 
 static void on_drained(sock_t *s)
 {
     if (s->fin_wanted)
         send_fin(s);
-    if (!s->linger && !in_handshake(s) && s->ev)
+    if (s->linger && s->eof)
+        close_now(s); // both sides are done
+    else if (!s->linger && !in_handshake(s) && s->ev)
         s->ev->on_drain(s);
 }
 
@@ -401,12 +407,12 @@ const addr_t *sock_peer(const sock_t *s)
 
 const addr_t *sock_local(const sock_t *s)
 {
-    sock_t *mut = (sock_t *)s;  // only fills a cache
+    sock_t *mut = (sock_t *)s; // only fills a cache
     if (!s->local) {
         socklen_t n = sizeof(addr_t);
         mut->local = mem_zalloc(sizeof(addr_t));
         if (getsockname(sock_fd(s), &mut->local->sa, &n) != 0)
-            *mut->local = (addr_t){0};  // closed under us: an unset address
+            *mut->local = (addr_t){0}; // closed under us: an unset address
     }
     return s->local;
 }

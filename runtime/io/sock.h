@@ -10,10 +10,13 @@
 typedef struct sock sock_t;
 
 typedef struct sock_events {
-    void (*on_data)(sock_t *s, char *data, size_t n);  // borrowed (and writable) until return; n > 0
-    void (*on_eof)(sock_t *s);                         // the peer ended its side (FIN / close_notify); reading stops
-    void (*on_error)(sock_t *s, int err);              // reading or writing failed (ERR_*); only sock_close is allowed after
-    void (*on_drain)(sock_t *s);                       // what sock_write had to queue has been handed to the kernel
+    void (*on_data)(sock_t *s, char *data,
+                    size_t n); // borrowed (and writable) until return; n > 0
+    void (*on_eof)(sock_t *s); // the peer ended its side (FIN / close_notify); reading stops
+    void (*on_error)(
+        sock_t *s,
+        int err); // reading or writing failed (ERR_*); only sock_close is allowed after
+    void (*on_drain)(sock_t *s); // what sock_write had to queue has been handed to the kernel
 } sock_events_t;
 
 // With TLS, an end without close_notify (a truncation, perhaps) is on_error with ERR_EOF.
@@ -48,10 +51,10 @@ void sock_close_linger(sock_t *s, unsigned linger_ms);
 const addr_t *sock_peer(const sock_t *s);
 const addr_t *sock_local(const sock_t *s);
 bool sock_is_tls(const sock_t *s);
-str_t sock_sni(const sock_t *s);          // server side: the name the client asked for; empty otherwise
-const char *sock_tls_version(const sock_t *s);  // "TLSv1.3", or NULL for plain
+str_t sock_sni(const sock_t *s); // server side: the name the client asked for; empty otherwise
+const char *sock_tls_version(const sock_t *s); // "TLSv1.3", or NULL for plain
 const char *sock_tls_cipher(const sock_t *s);
-int sock_fd(const sock_t *s);             // for tests and fd passing
+int sock_fd(const sock_t *s); // for tests and fd passing
 // Of the application: with TLS, plaintext.
 uint64_t sock_bytes_in(const sock_t *s);
 uint64_t sock_bytes_out(const sock_t *s);
@@ -60,24 +63,29 @@ uint64_t sock_bytes_out(const sock_t *s);
 // inside this call, only sock_close is allowed; after an error too. Plaintext the peer sent ahead is never delivered.
 // sni: the name to send and verify. why: OpenSSL's reason, borrowed, NULL when err is 0. timeout_ms 0: none.
 typedef void (*sock_tls_fn)(void *arg, sock_t *s, int err, const char *why);
-void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done, void *arg);
-bool sock_tls_resumed(const sock_t *s);   // the handshake took up an earlier session
+void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done,
+                    void *arg);
+bool sock_tls_resumed(const sock_t *s); // the handshake took up an earlier session
 
 // ---- listening ----
 typedef struct listener listener_t;
 typedef struct listener_opts {
-    int fd;                                          // bound and listening (listen_bind); borrowed
-    tls_ctx_t *tls;                                  // NULL: plain; acquired
-    unsigned handshake_timeout_ms;                   // 0: 10 s
-    void (*on_accept)(void *arg, sock_t *s);         // s returned owned, reading paused, TLS handshake done; TCP_NODELAY set
-    void (*on_tls_error)(void *arg, const addr_t *peer, int err, const char *why);  // may be NULL
+    int fd;                        // bound and listening (listen_bind); borrowed
+    tls_ctx_t *tls;                // NULL: plain; acquired
+    unsigned handshake_timeout_ms; // 0: 10 s
+    void (*on_accept)(
+        void *arg,
+        sock_t *s); // s returned owned, reading paused, TLS handshake done; TCP_NODELAY set
+    void (*on_tls_error)(void *arg, const addr_t *peer, int err,
+                         const char *why); // may be NULL
     void *arg;
 } listener_opts_t;
 
 // Binds and listens: SO_REUSEADDR, optional SO_REUSEPORT, non-blocking, close-on-exec off (workers inherit). *fd is the caller's. 0 or ERR_* .
 int listen_bind(const addr_t *a, int backlog, bool reuseport, int *fd);
 listener_t *listener_start(loop_t *l, const listener_opts_t *o);
-void listener_stop(listener_t *l);   // the descriptor stays open; handshakes under way are dropped
+void listener_stop(
+    listener_t *l); // the descriptor stays open; handshakes under way are dropped
 // Pauses/resumes accepting (overload). EMFILE/ENFILE is handled inside: a spare descriptor is used to accept and close, no busy loop.
 void listener_pause(listener_t *l);
 void listener_resume(listener_t *l);
@@ -85,23 +93,31 @@ void listener_resume(listener_t *l);
 // ---- connecting ----
 typedef struct connector connector_t;
 typedef struct connect_opts {
-    str_t host;              // name or IP literal ("[::1]" too) or "unix:/path"; copied
+    str_t host; // name or IP literal ("[::1]" too) or "unix:/path"; copied
     uint16_t port;
-    unsigned timeout_ms;     // name + connect + TLS handshake together; 0: 60 s
-    tls_ctx_t *tls;          // NULL: plain; acquired
-    str_t sni;               // server name to send and verify; empty: host
-    bool (*allow)(void *arg, const addr_t *a);  // optional check of each address before connecting (SSRF); may be NULL
-    void (*on_done)(void *arg, int err, sock_t *s);  // exactly once unless cancelled; err 0: s returned owned, reading paused
+    unsigned timeout_ms; // name + connect + TLS handshake together; 0: 60 s
+    tls_ctx_t *tls;      // NULL: plain; acquired
+    str_t sni;           // server name to send and verify; empty: host
+    bool (*allow)(
+        void *arg,
+        const addr_t
+            *a); // optional check of each address before connecting (SSRF); may be NULL
+    void (*on_done)(
+        void *arg, int err,
+        sock_t *s); // exactly once unless cancelled; err 0: s returned owned, reading paused
     void *arg;
 } connect_opts_t;
 // Resolves (A and AAAA), tries addresses in turn (next one on failure or after 250 ms without answer), TLS handshake. never calls back inside.
 connector_t *sock_connect(loop_t *l, const connect_opts_t *o);
-void connect_cancel(connector_t *c);  // on_done will not be called
+void connect_cancel(connector_t *c); // on_done will not be called
 // Why the TLS handshake failed, to be asked within on_done ("" after other errors). Borrowed until the next failure.
 const char *connect_why(const loop_t *l);
 
 // ---- UDP (statsd, syslog, cosockets) ----
 typedef struct udp udp_t;
-udp_t *udp_open(loop_t *l, const addr_t *peer, void (*on_datagram)(void *arg, const char *p, size_t n), void *arg);
+// Descriptor errors and unix paths nobody reads from: NULL. on_datagram may be NULL (send only). A send that cannot go
+// at once is dropped with an error; ERR_REFUSED tells of an earlier one.
+udp_t *udp_open(loop_t *l, const addr_t *peer,
+                void (*on_datagram)(void *arg, const char *p, size_t n), void *arg);
 int udp_send(udp_t *u, str_t datagram);
 void udp_close(udp_t *u);

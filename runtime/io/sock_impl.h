@@ -4,27 +4,28 @@
 #include "io/loop_impl.h"
 #include "io/sock.h"
 
-typedef struct tls_conn tls_conn_t;      // tls_pump.c
-typedef struct sock_out sock_out_t;      // what the kernel did not take yet; sock.c
+typedef struct tls_conn tls_conn_t; // tls_pump.c
+typedef struct sock_out sock_out_t; // what the kernel did not take yet; sock.c
 typedef struct sock_linger sock_linger_t;
 
 struct sock {
-    uv_tcp_t uv;  // unix sockets too: it is a stream like the others
+    uv_tcp_t uv; // unix sockets too: it is a stream like the others
     const sock_events_t *ev;
     void *owner;
-    tls_conn_t *tls;        // owned; NULL: plain
-    sock_out_t *out;        // owned; NULL: nothing queued
-    sock_linger_t *linger;  // owned; not NULL: closing slowly, what is read is dropped
-    addr_t *local;          // owned; asked of the kernel on first use
-    uint64_t bytes_in, bytes_out;  // of the application (TLS: plaintext)
+    tls_conn_t *tls;              // owned; NULL: plain
+    sock_out_t *out;              // owned; NULL: nothing queued
+    sock_linger_t *linger;        // owned; not NULL: closing slowly, what is read is dropped
+    addr_t *local;                // owned; asked of the kernel on first use
+    uint64_t bytes_in, bytes_out; // of the application (TLS: plaintext)
     addr_t peer;
-    bool reading;     // libuv reads (it may while we are paused: stopping is put off until data comes)
+    bool
+        reading; // libuv reads (it may while we are paused: stopping is put off until data comes)
     bool paused;
-    bool eof;         // the peer's side has ended
-    bool broken;      // reading or writing failed
-    bool fin_wanted;  // half-close once the queue is out
+    bool eof;        // the peer's side has ended
+    bool broken;     // reading or writing failed
+    bool fin_wanted; // half-close once the queue is out
     bool fin_sent;
-    bool closing;     // no callback any more
+    bool closing; // no callback any more
 };
 
 // A socket not connected yet; or one around a connected descriptor (taken; NULL when libuv refuses it, fd closed).

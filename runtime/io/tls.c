@@ -17,7 +17,7 @@
 enum { KEPT_SESSIONS = 64 };
 
 typedef struct kept {
-    char *name;  // owned
+    char *name; // owned
     SSL_SESSION *session;
     uint64_t used;
 } kept_t;
@@ -29,7 +29,8 @@ struct tls_ctx {
     tls_pick_fn pick;
     void *arg;
     bool verify;
-    kept_t kept[KEPT_SESSIONS];  // client: the latest session of a name; least recently used goes first
+    kept_t kept
+        [KEPT_SESSIONS]; // client: the latest session of a name; least recently used goes first
     uint64_t uses;
 };
 
@@ -82,7 +83,8 @@ void tls_release(tls_ctx_t *c)
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     tls_ctx_t *c = arg;
-    const tls_cert_t *cert = c->pick(c->arg, str_from(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)));
+    const tls_cert_t *cert =
+        c->pick(c->arg, str_from(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)));
     if (!cert) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -94,8 +96,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 }
 
 // A client that offers other protocols only is refused: what it would send is not ours to read (ALPACA).
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
-                   unsigned in_n, void *arg)
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                   const unsigned char *in, unsigned in_n, void *arg)
 {
     (void)ssl;
     (void)arg;
@@ -120,7 +122,7 @@ tls_ctx_t *tls_server_create(tls_pick_fn pick, void *arg)
     int rc = RAND_bytes(id, sizeof id);
     ASSERT(rc == 1, "the system gives random bytes");
     SSL_CTX_set_session_id_context(c->ssl, id, sizeof id);
-    SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);  // tickets need no memory here
+    SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); // tickets need no memory here
     SSL_CTX_set_tlsext_servername_callback(c->ssl, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(c->ssl, c);
     SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, NULL);
@@ -131,10 +133,11 @@ void tls_server_set_ticket_secret(tls_ctx_t *c, const uint8_t secret[TLS_TICKET_
 {
     ASSERT(c->server, "a server issues tickets");
     unsigned char id[SSL_MAX_SID_CTX_LENGTH];
-    memcpy(id, secret, sizeof id);  // the first 16 bytes are the key's public name
+    memcpy(id, secret, sizeof id); // the first 16 bytes are the key's public name
     memset(id + 16, 0, sizeof id - 16);
     SSL_CTX_set_session_id_context(c->ssl, id, sizeof id);
-    long rc = SSL_CTX_set_tlsext_ticket_keys(c->ssl, (void *)(uintptr_t)secret, TLS_TICKET_SECRET_BYTES);
+    long rc = SSL_CTX_set_tlsext_ticket_keys(c->ssl, (void *)(uintptr_t)secret,
+                                             TLS_TICKET_SECRET_BYTES);
     ASSERT(rc == 1, "OpenSSL takes an 80-byte ticket secret");
 }
 
@@ -176,7 +179,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     strcpy(copy, name);
     drop_kept(k);
     *k = (kept_t){.name = copy, .session = session, .used = ++c->uses};
-    return 1;  // the session is ours now
+    return 1; // the session is ours now
 }
 
 void tls_forget_session(tls_ctx_t *c, const char *name)

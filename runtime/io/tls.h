@@ -27,11 +27,11 @@ enum { TLS_TICKET_SECRET_BYTES = 80 };
 void tls_server_set_ticket_secret(tls_ctx_t *c, const uint8_t secret[TLS_TICKET_SECRET_BYTES]);
 
 typedef struct tls_client_opts {
-    bool verify;            // chain and host name
-    int verify_depth;       // 0: default
-    str_t ca_pem;           // extra/own trust anchors (PEM); empty: the system's store
-    tls_cert_t *cert;       // client certificate, or NULL (acquired)
-    bool no_alpn;           // do not offer http/1.1 (Redis, databases, mail)
+    bool verify;      // chain and host name
+    int verify_depth; // 0: default
+    str_t ca_pem;     // extra/own trust anchors (PEM); empty: the system's store
+    tls_cert_t *cert; // client certificate, or NULL (acquired)
+    bool no_alpn;     // do not offer http/1.1 (Redis, databases, mail)
 } tls_client_opts_t;
 // Client side. Keeps sessions by server name for resumption. 0 and *out owned, or ERR_INVALID with *why.
 // Reading the system's store takes some 20 ms and a megabyte: share contexts, make them off the loop.

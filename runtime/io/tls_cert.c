@@ -15,7 +15,7 @@
 struct tls_cert {
     atomic_uint refs;
     X509 *leaf;
-    STACK_OF(X509) *chain;  // without the leaf
+    STACK_OF(X509) * chain; // without the leaf
     EVP_PKEY *key;
 };
 
@@ -48,7 +48,7 @@ BIO *tls_bio_of(str_t pem)
     return b;
 }
 
-STACK_OF(X509) *tls_read_certs(str_t pem)
+STACK_OF(X509) * tls_read_certs(str_t pem)
 {
     BIO *b = tls_bio_of(pem);
     STACK_OF(X509) *all = sk_X509_new_null();
@@ -57,7 +57,8 @@ STACK_OF(X509) *tls_read_certs(str_t pem)
         sk_X509_push(all, x);
     BIO_free(b);
     unsigned long code = ERR_peek_last_error();
-    bool at_end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+    bool at_end =
+        ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
     if (at_end && sk_X509_num(all) > 0) {
         ERR_clear_error();
         return all;
@@ -169,7 +170,8 @@ static bool fill(X509 *x, EVP_PKEY *key, str_t name)
     char san[80];
     addr_t ip;
     unsigned char serial[8] = {0};
-    snprintf(san, sizeof san, "%s:%.*s", addr_from_ip(name, 0, &ip) == 0 ? "IP" : "DNS", STR_FMT(name));
+    snprintf(san, sizeof san, "%s:%.*s", addr_from_ip(name, 0, &ip) == 0 ? "IP" : "DNS",
+             STR_FMT(name));
     X509_NAME *subject = X509_get_subject_name(x);
     if (RAND_bytes(serial, sizeof serial) != 1)
         return false;
@@ -178,10 +180,12 @@ static bool fill(X509 *x, EVP_PKEY *key, str_t name)
     return X509_set_version(x, X509_VERSION_3) == 1 &&
            ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), number >> 1) == 1 &&
            X509_gmtime_adj(X509_getm_notBefore(x), -3600) &&
-           X509_time_adj_ex(X509_getm_notAfter(x), 3650, 0, NULL) && X509_set_pubkey(x, key) == 1 &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name.p,
-                                      (int)name.n, -1, 0) == 1 &&
-           X509_set_issuer_name(x, subject) == 1 && add_extension(x, NID_subject_alt_name, san) &&
+           X509_time_adj_ex(X509_getm_notAfter(x), 3650, 0, NULL) &&
+           X509_set_pubkey(x, key) == 1 &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                                      (const unsigned char *)name.p, (int)name.n, -1, 0) == 1 &&
+           X509_set_issuer_name(x, subject) == 1 &&
+           add_extension(x, NID_subject_alt_name, san) &&
            add_extension(x, NID_basic_constraints, "critical,CA:TRUE") &&
            X509_sign(x, key, EVP_sha256()) > 0;
 }

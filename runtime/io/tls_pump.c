@@ -15,27 +15,27 @@ enum { RECORD_BYTES = 16 * 1024, PLAIN_BYTES = 64 * 1024, OUT_KEEP_BYTES = 256 *
 // One a loop: what only lives during a step.
 struct tls_scratch {
     BIO_METHOD *method;
-    buf_t out;                  // ciphertext of this step
-    char plain[PLAIN_BYTES];    // what was decrypted, on its way to the owner
-    char gather[RECORD_BYTES];  // small slices become one record
+    buf_t out;                 // ciphertext of this step
+    char plain[PLAIN_BYTES];   // what was decrypted, on its way to the owner
+    char gather[RECORD_BYTES]; // small slices become one record
 };
 
 struct tls_conn {
     SSL *ssl;
     sock_t *s;
-    tls_ctx_t *ctx;  // acquired
-    char *name;      // owned; client: the server's
-    const char *in;  // input of this step: the loop's read buffer or `held`, borrowed
+    tls_ctx_t *ctx; // acquired
+    char *name;     // owned; client: the server's
+    const char *in; // input of this step: the loop's read buffer or `held`, borrowed
     size_t in_n;
-    buf_t held;          // input that came, or was left, while the owner was paused
-    io_defer_t deliver;  // start of the handshake, and delivery after a resume
+    buf_t held;         // input that came, or was left, while the owner was paused
+    io_defer_t deliver; // start of the handshake, and delivery after a resume
     io_timer_t deadline;
-    sock_tls_fn done;  // NULL after the handshake
+    sock_tls_fn done; // NULL after the handshake
     void *arg;
-    bool more;      // decrypting stopped because the owner paused
-    bool wire_end;  // FIN came
-    bool ended;     // the owner has been told of the end
-    bool notified;  // close_notify was sent
+    bool more;     // decrypting stopped because the owner paused
+    bool wire_end; // FIN came
+    bool ended;    // the owner has been told of the end
+    bool notified; // close_notify was sent
 };
 
 // ---- OpenSSL's view of the wire ----
@@ -103,7 +103,7 @@ static int flush(tls_conn_t *c)
 {
     struct tls_scratch *t = scratch_of(c);
     if (t->out.n == 0 || c->s->fin_sent) {
-        buf_clear(&t->out);  // after our FIN nothing can be answered any more
+        buf_clear(&t->out); // after our FIN nothing can be answered any more
         return 0;
     }
     str_t bytes = buf_str(&t->out);
@@ -154,7 +154,7 @@ static void handshake(tls_conn_t *c)
     ERR_clear_error();
     int rc = SSL_do_handshake(c->ssl);
     int code = SSL_get_error(c->ssl, rc);
-    int write_err = flush(c);  // an alert goes out too
+    int write_err = flush(c); // an alert goes out too
     if (rc == 1 && write_err == 0) {
         end_handshake(c, 0, NULL);
     } else if (rc != 1 && code != SSL_ERROR_WANT_READ) {
@@ -195,7 +195,7 @@ static void after_input(tls_conn_t *c, int code)
         ERR_clear_error();
         sock_fail(s, ERR_PROTOCOL);
     } else if (c->wire_end) {
-        sock_fail(s, ERR_EOF);  // no close_notify: perhaps cut off
+        sock_fail(s, ERR_EOF); // no close_notify: perhaps cut off
     }
 }
 
@@ -206,7 +206,7 @@ static void deliver(tls_conn_t *c)
     while (!s->paused) {
         int code;
         size_t n = decrypt(c, &code);
-        int err = flush(c);  // answers of the protocol itself: key updates, alerts
+        int err = flush(c); // answers of the protocol itself: key updates, alerts
         if (n > 0) {
             s->bytes_in += n;
             s->ev->on_data(s, scratch_of(c)->plain, n);
@@ -246,7 +246,7 @@ void pump_feed(tls_conn_t *c, char *data, size_t n)
         feed(c, data, n);
         return;
     }
-    buf_append(&c->held, str_make(data, n));  // in order: behind what waits already
+    buf_append(&c->held, str_make(data, n)); // in order: behind what waits already
     if (!c->s->paused)
         io_defer_start(sock_loop(c->s), &c->deliver);
 }
@@ -272,7 +272,7 @@ void pump_end(tls_conn_t *c)
     c->wire_end = true;
     if (c->done)
         end_handshake(c, ERR_TLS_HANDSHAKE, "connection closed during the handshake");
-    else if (!c->deliver.pending)  // else what waits comes first
+    else if (!c->deliver.pending) // else what waits comes first
         after_input(c, SSL_ERROR_WANT_READ);
 }
 
@@ -292,7 +292,7 @@ static int encrypt(tls_conn_t *c, const char *p, size_t n)
         return 0;
     ERR_clear_error();
     c->s->broken = true;
-    return ERR_RESET;  // the connection was shut down or failed before
+    return ERR_RESET; // the connection was shut down or failed before
 }
 
 int pump_write(tls_conn_t *c, const str_t *iov, unsigned n)
@@ -331,7 +331,7 @@ void pump_notify_close(tls_conn_t *c)
         return;
     c->notified = true;
     ERR_clear_error();
-    SSL_shutdown(c->ssl);  // 0 or 1: our half is done; an error: the connection is past it
+    SSL_shutdown(c->ssl); // 0 or 1: our half is done; an error: the connection is past it
     ERR_clear_error();
     flush(c);
 }
@@ -347,7 +347,8 @@ static void attach_wire(tls_conn_t *c, const BIO_METHOD *method)
     SSL_set_bio(c->ssl, b, b);
 }
 
-void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done, void *arg)
+void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done,
+                void *arg)
 {
     ASSERT(!s->tls && s->paused && !s->closing, "TLS begins once, on an open, paused socket");
     loop_t *l = sock_loop(s);
@@ -371,7 +372,7 @@ void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock
     s->tls = c;
     s->paused = false;
     sock_raw_read(s);
-    io_defer_start(l, &c->deliver);  // the client speaks first
+    io_defer_start(l, &c->deliver); // the client speaks first
 }
 
 void pump_stop(tls_conn_t *c)
@@ -397,7 +398,8 @@ bool pump_ready(const tls_conn_t *c)
     return c->done == NULL;
 }
 
-void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done, void *arg)
+void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done,
+                    void *arg)
 {
     ASSERT(done && sni.n > 0, "a TLS client names its server and waits for the handshake");
     pump_begin(s, ctx, sni, timeout_ms, done, arg);

@@ -6,7 +6,8 @@
 
 // Begins a handshake on a connected, paused socket that has no TLS yet. done as for sock_start_tls; the socket is
 // left open then, also on failure.
-void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done, void *arg);
+void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done,
+                void *arg);
 
 // Bytes, the end or a failure came from the wire.
 void pump_feed(tls_conn_t *c, char *data, size_t n);
@@ -14,8 +15,8 @@ void pump_end(tls_conn_t *c);
 void pump_failed(tls_conn_t *c, int err);
 
 int pump_write(tls_conn_t *c, const str_t *iov, unsigned n);
-bool pump_ready(const tls_conn_t *c);     // the handshake is done
-void pump_resume(tls_conn_t *c);          // delivers later what was held back
-void pump_notify_close(tls_conn_t *c);    // sends close_notify, once
-void pump_stop(tls_conn_t *c);            // the socket closes: nothing comes any more
-void pump_destroy(tls_conn_t *c);         // in the socket's close callback
+bool pump_ready(const tls_conn_t *c);  // the handshake is done
+void pump_resume(tls_conn_t *c);       // delivers later what was held back
+void pump_notify_close(tls_conn_t *c); // sends close_notify, once
+void pump_stop(tls_conn_t *c);         // the socket closes: nothing comes any more
+void pump_destroy(tls_conn_t *c);      // in the socket's close callback

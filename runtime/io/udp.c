@@ -10,7 +10,7 @@
 enum { RECEIVE_BATCH = 32 };
 
 struct udp {
-    uv_poll_t poll;  // not started when nobody listens
+    uv_poll_t poll; // not started when nobody listens
     int fd;
     void (*on_datagram)(void *arg, const char *p, size_t n);
     void *arg;
@@ -26,13 +26,13 @@ static void on_udp_readable(uv_poll_t *handle, int status, int events)
     for (int i = 0; i < RECEIVE_BATCH && !u->closing; i++) {
         ssize_t n = recv(u->fd, buf, READ_BUF_BYTES, 0);
         if (n < 0)
-            return;  // no more; or an ICMP answer, which the next send reports
+            return; // no more; or an ICMP answer, which the next send reports
         u->on_datagram(u->arg, buf, (size_t)n);
     }
 }
 
-udp_t *udp_open(loop_t *l, const addr_t *peer, void (*on_datagram)(void *arg, const char *p, size_t n),
-                void *arg)
+udp_t *udp_open(loop_t *l, const addr_t *peer,
+                void (*on_datagram)(void *arg, const char *p, size_t n), void *arg)
 {
     int fd = socket(peer->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -63,7 +63,7 @@ int udp_send(udp_t *u, str_t datagram)
     case EMSGSIZE:
         return ERR_TOO_LARGE;
     case EAGAIN:
-        return ERR_NOMEM;  // the send buffer is full
+        return ERR_NOMEM; // the send buffer is full
     default:
         return io_err(-errno);
     }

@@ -29,7 +29,8 @@ static void on_signal(uv_signal_t *handle, int signum)
     s->fn(s->arg, signum);
 }
 
-io_signal_t *loop_signal_start(loop_t *l, int signum, void (*fn)(void *arg, int signum), void *arg)
+io_signal_t *loop_signal_start(loop_t *l, int signum, void (*fn)(void *arg, int signum),
+                               void *arg)
 {
     ASSERT(fn, "a signal calls something");
     io_signal_t *s = mem_zalloc(sizeof *s);
@@ -57,7 +58,7 @@ void loop_signal_stop(io_signal_t *s)
 static void on_readable(uv_poll_t *handle, int status, int events)
 {
     io_watch_t *w = CONTAINER_OF(handle, io_watch_t, uv);
-    (void)status;  // an error state: reading the descriptor will tell
+    (void)status; // an error state: reading the descriptor will tell
     (void)events;
     w->fn(w->arg, w->fd);
 }

@@ -41,7 +41,7 @@ static void forget_empty_slot(wheel_t *w, const list_t *head)
 {
     const list_t *first = &w->slots[0][0];
     if (head < first || head >= first + WHEEL_LEVELS * WHEEL_SLOTS)
-        return;  // the ready list, or the one the caller took it over to
+        return; // the ready list, or the one the caller took it over to
     size_t i = (size_t)(head - first);
     w->busy[i / WHEEL_SLOTS] &= ~(UINT64_C(1) << (i % WHEEL_SLOTS));
 }

@@ -6,15 +6,15 @@
 
 #include "io/loop.h"
 
-enum { WHEEL_BITS = 6, WHEEL_SLOTS = 64, WHEEL_LEVELS = 7 };  // 2^42 ms: 139 years
+enum { WHEEL_BITS = 6, WHEEL_SLOTS = 64, WHEEL_LEVELS = 7 }; // 2^42 ms: 139 years
 #define WHEEL_NEVER UINT64_MAX
 
 typedef struct wheel {
-    uint64_t now;                 // everything due before or at this is in `ready`
-    uint64_t busy[WHEEL_LEVELS];  // bit S: slot S is not empty
+    uint64_t now;                // everything due before or at this is in `ready`
+    uint64_t busy[WHEEL_LEVELS]; // bit S: slot S is not empty
     list_t slots[WHEEL_LEVELS][WHEEL_SLOTS];
-    list_t ready;    // due, in order of their deadlines
-    unsigned armed;  // timers in slots and in ready
+    list_t ready;   // due, in order of their deadlines
+    unsigned armed; // timers in slots and in ready
 } wheel_t;
 
 void wheel_init(wheel_t *w, uint64_t now);

@@ -28,10 +28,26 @@ TEST(parses_addresses_with_ports)
 
 TEST(refuses_what_is_no_numeric_address)
 {
-    const char *bad[] = {"", ":", ":80", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:-1",
-                         "1.2.3.4: 80", "1.2.3.4:080808", "::1:80", "[::1]", "[1.2.3.4]:80",
-                         "[::1:80", "localhost:80", "1.2.3:80", "01.2.3.4x:80", "unix:",
-                         "[]:80", "[::1]x:80", "1.2.3.4.5:6"};
+    const char *bad[] = {"",
+                         ":",
+                         ":80",
+                         "1.2.3.4",
+                         "1.2.3.4:",
+                         "1.2.3.4:65536",
+                         "1.2.3.4:-1",
+                         "1.2.3.4: 80",
+                         "1.2.3.4:080808",
+                         "::1:80",
+                         "[::1]",
+                         "[1.2.3.4]:80",
+                         "[::1:80",
+                         "localhost:80",
+                         "1.2.3:80",
+                         "01.2.3.4x:80",
+                         "unix:",
+                         "[]:80",
+                         "[::1]x:80",
+                         "1.2.3.4.5:6"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (!CHECK_EQ_STR(round_trip(bad[i], 0), "refused"))
             TEST_NOTE("%s", bad[i]);
@@ -75,8 +91,8 @@ static addr_t make(const char *text)
 
 TEST(compares_address_and_port)
 {
-    addr_t a = make("127.0.0.1:80"), b = make("127.0.0.1:81"), c = make("[::1]:80"), u = make("unix:/a"),
-           v = make("unix:/b");
+    addr_t a = make("127.0.0.1:80"), b = make("127.0.0.1:81"), c = make("[::1]:80"),
+           u = make("unix:/a"), v = make("unix:/b");
     CHECK(addr_equal(&a, &a));
     CHECK(addr_equal(&c, &c));
     CHECK(addr_equal(&u, &u));
@@ -115,8 +131,9 @@ TEST(matches_blocks)
 
 TEST(refuses_bad_blocks)
 {
-    const char *bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8",
-                         "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/0008", "unix:/x"};
+    const char *bad[] = {"",         "/8",  "10.0.0.0/",   "10.0.0.0/33", "::/129",
+                         "10.0.0/8", "a/8", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/0008",
+                         "unix:/x"};
     cidr_t c;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (!CHECK_EQ_INT(cidr_parse(str_from(bad[i]), &c), ERR_INVALID))

@@ -24,7 +24,7 @@ static unsigned drain_wheel(wheel_t *w, uint64_t until, const uint64_t *due, io_
         wheel_advance(w, next);
         while (!list_empty(&w->ready)) {
             io_timer_t *t = CONTAINER_OF(w->ready.next, io_timer_t, links);
-            CHECK_EQ_INT(w->now, t->due_ms);  // neither early nor late
+            CHECK_EQ_INT(w->now, t->due_ms); // neither early nor late
             CHECK(t->due_ms >= last);
             CHECK_EQ_INT(t->due_ms, due[t - timers]);
             last = t->due_ms;
@@ -103,7 +103,7 @@ TEST(wheel_catches_up_after_a_long_sleep)
         wheel_insert(&w, &t[i], 600 + 5000u * (unsigned)(2 - i));
     }
     wheel_advance(&w, 1000000);
-    for (int i = 2; i >= 0; i--) {  // in the order of their deadlines
+    for (int i = 2; i >= 0; i--) { // in the order of their deadlines
         CHECK(w.ready.next == &t[i].links);
         wheel_remove(&w, &t[i]);
     }
@@ -357,7 +357,7 @@ TEST(a_watch_tells_of_a_readable_pipe)
     CHECK_EQ_INT(write(fds[1], "ab", 2), 2);
     loop_run(l);
     CHECK_EQ_INT(got, 'b');
-    CHECK_EQ_INT(write(fds[1], "c", 1), 1);  // the descriptor is still ours
+    CHECK_EQ_INT(write(fds[1], "c", 1), 1); // the descriptor is still ours
     close(fds[0]);
     close(fds[1]);
     CHECK_EQ_INT(loop_live(l), 0);

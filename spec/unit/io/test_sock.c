@@ -41,9 +41,9 @@ TEST(reads_nothing_while_paused)
     for (int i = 0; i < 5; i++)
         loop_turn(w.l, 5);
     CHECK_EQ_INT(w.server.in.n, 0);
-    w.server.pause_at_data = true;
     sock_resume(w.server.s);
     UNTIL(&w, w.server.in.n == 5);
+    sock_pause(w.server.s);
     say(&w.client, "late");
     for (int i = 0; i < 5; i++)
         loop_turn(w.l, 5);
@@ -127,13 +127,12 @@ TEST(queues_what_a_slow_peer_does_not_take)
     str_t half[2] = {str_make(data, BIG / 2 + 1), str_make(data + BIG / 2 + 1, BIG / 2 - 1)};
     CHECK_EQ_INT(sock_write(w.server.s, &half[0], 1), 0);
     size_t before = sock_pending(w.server.s);
-    CHECK(before > 0 && before < half[0].n);
+    CHECK(!FILLS_KERNEL || (before > 0 && before < half[0].n));
     CHECK_EQ_INT(sock_write(w.server.s, &half[1], 1), 0);
     CHECK_EQ_INT(sock_pending(w.server.s), before + half[1].n);
     for (int i = 0; i < 5; i++)
         loop_turn(w.l, 2);
-    CHECK(sock_pending(w.server.s) > 0);
-    CHECK_EQ_INT(w.server.drains, 0);
+    CHECK(!FILLS_KERNEL || (sock_pending(w.server.s) > 0 && w.server.drains == 0));
     sock_resume(w.client.s);
     UNTIL(&w, w.client.in.n == BIG);
     CHECK(memcmp(buf_str(&w.client.in).p, data, BIG) == 0);
@@ -199,10 +198,50 @@ TEST(a_lingering_close_ends_in_time)
     uint64_t before = clock_mono_us();
     sock_close_linger(w.server.s, 60);
     w.server.s = NULL;
-    UNTIL(&w, loop_live(w.l) == 2);  // the listener and the client
+    UNTIL(&w, loop_live(w.l) == 2); // the listener and the client
     uint64_t took = clock_mono_us() - before;
     if (!CHECK(took >= 59000 && took < 1000000))
         TEST_NOTE("%d us", (int)took);
+    world_close(&w);
+}
+
+// The peer ended its side first and reads slowly: the queue goes out, then nothing is left to wait for.
+TEST(a_lingering_close_after_the_peers_end_waits_for_the_queue_only)
+{
+    world_t w = {0};
+    world_open(&w);
+    char *data = pattern(BIG);
+    str_t all = str_make(data, BIG);
+    w.client.drop = true;
+    sock_resume(w.server.s);
+    sock_shutdown(w.client.s);
+    UNTIL(&w, w.server.eof);
+    CHECK_EQ_INT(sock_write(w.server.s, &all, 1), 0);
+    sock_close_linger(w.server.s, 60000);
+    w.server.s = NULL;
+    sock_resume(w.client.s);
+    UNTIL(&w, w.client.eof);
+    CHECK_EQ_INT(w.client.total, BIG);
+    UNTIL(&w, loop_live(w.l) == 2); // the listener and the client
+    free(data);
+    world_close(&w);
+}
+
+TEST(a_pause_holds_the_end_back_too)
+{
+    world_t w = {0};
+    world_open(&w);
+    sock_shutdown(w.server.s);
+    w.server.pause_at_data = true;
+    sock_resume(w.server.s);
+    say(&w.client, "x");
+    sock_shutdown(w.client.s); // both sides are shut: a hangup comes with the byte
+    UNTIL(&w, w.server.in.n == 1);
+    for (int i = 0; i < 5; i++)
+        loop_turn(w.l, 2);
+    CHECK(!w.server.eof);
+    sock_resume(w.server.s);
+    UNTIL(&w, w.server.eof);
     world_close(&w);
 }
 
@@ -258,36 +297,120 @@ TEST(a_forbidden_address_is_not_connected_to)
 {
     world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
-    sock_connect(w.l, &(connect_opts_t){.host = STR("127.0.0.1"), .port = addr_port(&w.at), .allow = allow_none,
-                                        .on_done = on_done, .arg = &w});
+    sock_connect(w.l, &(connect_opts_t){.host = STR("127.0.0.1"),
+                                        .port = addr_port(&w.at),
+                                        .allow = allow_none,
+                                        .on_done = on_done,
+                                        .arg = &w});
     UNTIL(&w, w.done);
     CHECK_EQ_INT(w.err, ERR_DENIED);
     CHECK_EQ_INT(w.accepted, 0);
     world_close(&w);
 }
 
-// A full backlog swallows the connection attempt: nothing answers, as with a dead host.
+static bool allow_v6(void *arg, const addr_t *a)
+{
+    (void)arg;
+    return a->sa.sa_family == AF_INET6;
+}
+
+// "x.localhost" is 127.0.0.1, then ::1. False: this machine has no IPv6 loopback.
+static bool open_v6(world_t *w)
+{
+    addr_t any;
+    int fd;
+    if (addr_parse(STR("[::1]:0"), &any) != 0 || listen_bind(&any, 8, false, &fd) != 0)
+        return false;
+    close(fd);
+    world_open_at(w, "[::1]:0");
+    return true;
+}
+
+static void connect_localhost(world_t *w, bool (*allow)(void *arg, const addr_t *a))
+{
+    sock_connect(w->l, &(connect_opts_t){.host = STR("x.localhost"),
+                                         .port = addr_port(&w->at),
+                                         .allow = allow,
+                                         .on_done = on_done,
+                                         .arg = w});
+    UNTIL(w, w->done && w->server.s);
+    CHECK_EQ_INT(w->err, 0);
+    CHECK_EQ_INT(sock_peer(w->client.s)->sa.sa_family, AF_INET6);
+}
+
+TEST(the_next_address_is_tried_after_a_refusal)
+{
+    world_t w = {0};
+    if (!open_v6(&w))
+        return;
+    connect_localhost(&w, NULL);
+    world_close(&w);
+}
+
+TEST(the_next_address_is_tried_when_one_is_forbidden)
+{
+    world_t w = {0};
+    if (!open_v6(&w))
+        return;
+    connect_localhost(&w, allow_v6);
+    world_close(&w);
+}
+
+enum { FILL = 8 };
+
+// A full backlog swallows connection attempts: nothing answers, as with a dead host.
+static void fill_backlog(int listen_fd, const addr_t *at, int fill[FILL])
+{
+    CHECK_EQ_INT(listen(listen_fd, 0), 0);
+    for (int i = 0; i < FILL; i++) {
+        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fill[i], &at->sa, (socklen_t)addr_len(at));
+    }
+}
+
 TEST(a_connection_times_out)
 {
     world_t w = {0};
     world_open_at(&w, "127.0.0.1:0");
     listener_stop(w.k);
     w.k = NULL;
-    CHECK_EQ_INT(listen(w.fd, 0), 0);
-    int fill[8];
-    for (int i = 0; i < 8; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(fill[i], &w.at.sa, (socklen_t)addr_len(&w.at));
-    }
+    int fill[FILL];
+    fill_backlog(w.fd, &w.at, fill);
     loop_turn(w.l, 20);
     uint64_t before = clock_mono_us();
-    sock_connect(w.l, &(connect_opts_t){.host = STR("127.0.0.1"), .port = addr_port(&w.at), .timeout_ms = 80,
-                                        .on_done = on_done, .arg = &w});
+    sock_connect(w.l, &(connect_opts_t){.host = STR("127.0.0.1"),
+                                        .port = addr_port(&w.at),
+                                        .timeout_ms = 80,
+                                        .on_done = on_done,
+                                        .arg = &w});
     UNTIL(&w, w.done);
     CHECK_EQ_INT(w.err, ERR_TIMEOUT);
     CHECK(clock_mono_us() - before >= 79000);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < FILL; i++)
         close(fill[i]);
+    world_close(&w);
+}
+
+TEST(the_next_address_is_tried_after_a_silence)
+{
+    world_t w = {0};
+    addr_t v4;
+    int fd, fill[FILL];
+    if (!open_v6(&w))
+        return;
+    CHECK_EQ_INT(addr_from_ip(STR("127.0.0.1"), addr_port(&w.at), &v4), 0);
+    if (listen_bind(&v4, 1, false, &fd) ==
+        0) { // else the port is another's, which answers or refuses
+        fill_backlog(fd, &v4, fill);
+        uint64_t before = clock_mono_us();
+        connect_localhost(&w, NULL);
+        uint64_t took = clock_mono_us() - before;
+        if (!CHECK(took >= 240000 && took < 900000))
+            TEST_NOTE("%d us", (int)took);
+        for (int i = 0; i < FILL; i++)
+            close(fill[i]);
+        close(fd);
+    }
     world_close(&w);
 }
 
@@ -310,7 +433,7 @@ TEST(unix_sockets_are_sockets_too)
     }
     world_close(&w);
     w = (world_t){0};
-    world_open_at(&w, at);  // the file of a listener that is gone is no obstacle
+    world_open_at(&w, at); // the file of a listener that is gone is no obstacle
     world_close(&w);
     w = (world_t){0};
     world_open_at(&w, "127.0.0.1:0");
@@ -351,7 +474,7 @@ TEST(accepting_survives_running_out_of_descriptors)
     struct rlimit old, low;
     world_open_at(&w, "127.0.0.1:0");
     log_level_t level = log_level();
-    log_set_level(LOG_EMERG);  // the line about it is expected
+    log_set_level(LOG_EMERG); // the line about it is expected
     int c1 = socket(AF_INET, SOCK_STREAM, 0), c2 = socket(AF_INET, SOCK_STREAM, 0);
     getrlimit(RLIMIT_NOFILE, &old);
     low = old;
@@ -362,7 +485,7 @@ TEST(accepting_survives_running_out_of_descriptors)
     loop_turn(w.l, 20);
     CHECK_EQ_INT(w.accepted, 0);
     char c;
-    CHECK_EQ_INT(recv(c1, &c, 1, 0), 0);  // told by a close
+    CHECK_EQ_INT(recv(c1, &c, 1, 0), 0); // told by a close
     struct rusage r0, r1;
     getrusage(RUSAGE_SELF, &r0);
     uint64_t until = clock_mono_us() + 60000, turns = 0;
@@ -370,7 +493,7 @@ TEST(accepting_survives_running_out_of_descriptors)
         loop_turn(w.l, 20);
     getrusage(RUSAGE_SELF, &r1);
     if (!CHECK(turns < 20))
-        TEST_NOTE("%d turns", (int)turns);  // it rests, it does not spin
+        TEST_NOTE("%d turns", (int)turns); // it rests, it does not spin
     setrlimit(RLIMIT_NOFILE, &old);
     UNTIL(&w, w.accepted == 1);
     log_set_level(level);

