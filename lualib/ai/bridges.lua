@@ -8,6 +8,7 @@ local _M = {}
 --   provider: the provider's format, for messages about it
 --   request(text, how) -> text, dropped | nil, error
 --   response(text, how) -> text, details | nil, error
+--   collect(text) -> text | nil, error: a stream that nobody asked for, as a whole answer
 --   stream(how) -> translator;  replay(translator, text) -> text     see stream.lua
 --   credentials: headers a client of that format carries its own key in; not for this provider
 --   error(text, status) -> text | nil: a provider's error for the client; nil: passes untouched
@@ -18,6 +19,7 @@ local BRIDGES = {
     credentials = { "Authorization" },
     request = require("moongate.ai.anthropic.request").convert,
     response = require("moongate.ai.anthropic.response").convert,
+    collect = require("moongate.ai.collect").anthropic,
     stream = require("moongate.ai.anthropic.stream").new,
     replay = require("moongate.ai.anthropic.replay").message,
   },
@@ -26,6 +28,7 @@ local BRIDGES = {
     credentials = { "X-Api-Key", "Anthropic-Version", "Anthropic-Beta" },
     request = require("moongate.ai.anthropic.front_request").convert,
     response = require("moongate.ai.anthropic.front_response").convert,
+    collect = require("moongate.ai.collect").openai,
     stream = require("moongate.ai.anthropic.front_stream").new,
     replay = require("moongate.ai.anthropic.front_stream").replay,
     error = require("moongate.ai.anthropic.front_response").error,

@@ -198,8 +198,8 @@ local function visit_element(out, text, _, _, from, to)
 end
 
 local function cut(text, bracket, what, visit, out)
-  local pos = skip_space(text, 1)
-  if byte(text, pos) ~= bracket then
+  local pos = text and skip_space(text, 1)
+  if not pos or byte(text, pos) ~= bracket then
     return nil, "not " .. what
   end
   local after, bad = skip_container(text, pos, 1, visit, out)
@@ -214,7 +214,7 @@ local function cut(text, bracket, what, visit, out)
 end
 
 -- The members of an object: a table name -> raw text, and the list of names in their order.
--- nil, error when the text is no object, is not JSON, or holds a name twice.
+-- nil, error when the text is no object (or nil), is not JSON, or holds a name twice.
 function _M.object(text)
   local out, err = cut(text, 123, "an object", visit_member, { names = {}, at = {} })
   if not out then

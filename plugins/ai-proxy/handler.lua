@@ -6,6 +6,7 @@
 local exchange = require "moongate.abi.exchange"
 
 local bridges = require "moongate.ai.bridges"
+local collect = require "moongate.ai.collect"
 local front_response = require "moongate.ai.anthropic.front_response"
 local openai = require "moongate.ai.openai"
 local plans = require "moongate.ai.plan"
@@ -289,6 +290,19 @@ local function translate_error(bridge, status)
   return text and kong.response.exit(status, text, JSON_HEADERS)
 end
 
+-- The provider's answer in the client's format, see bridges.lua; or nil, error.
+local function whole_answer(bridge, call)
+  local text = kong.service.response.get_raw_body() or ""
+  if collect.is_stream(text) then
+    local whole, err = bridge.collect(text)
+    if not whole then
+      return nil, err
+    end
+    text = whole
+  end
+  return bridge.response(text, { created = math.floor(ngx.now()), model = call.model })
+end
+
 -- The whole answer at once.
 function AiProxy:response()
   local call = kong.ctx.plugin.call
@@ -302,9 +316,7 @@ function AiProxy:response()
   elseif is_encoded() then
     return refuse(502, "provider compressed its answer although identity was asked for", format)
   end
-  local text, details = bridge.response(kong.service.response.get_raw_body() or "", {
-    created = math.floor(ngx.now()), model = call.model,
-  })
+  local text, details = whole_answer(bridge, call)
   if not text then
     return refuse(500, "transformation failed from type " .. bridge.provider
       .. "://llm/v1/chat: " .. details, format)

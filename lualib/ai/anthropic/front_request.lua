@@ -8,6 +8,8 @@ local span = require "moongate.ai.span"
 
 local array, object, quote = json_text.array, json_text.object, json_text.quote
 
+local NO_CONTENT = "content must be a string or an array of blocks"
+
 local _M = {}
 
 local function present(raw)
@@ -90,8 +92,11 @@ local function add_user(out, content)
     out[#out + 1] = object({ "role", '"user"', "content", content })
     return true
   end
-  local parts = {}
-  for _, raw in ipairs(span.array(content) or {}) do
+  local parts, blocks = {}, span.array(content)
+  if not blocks then
+    return nil, NO_CONTENT
+  end
+  for _, raw in ipairs(blocks) do
     local part, answer, err = user_block(raw)
     if err then
       return nil, err
@@ -111,8 +116,11 @@ local function add_assistant(out, content)
     out[#out + 1] = object({ "role", '"assistant"', "content", content })
     return true
   end
-  local texts, calls = {}, {}
-  for _, raw in ipairs(span.array(content) or {}) do
+  local texts, calls, blocks = {}, {}, span.array(content)
+  if not blocks then
+    return nil, NO_CONTENT
+  end
+  for _, raw in ipairs(blocks) do
     local block = span.object(raw) or {}
     local kind = json_text.unquote(block.type)
     if kind == "text" and span.type(block.text) == "string" then

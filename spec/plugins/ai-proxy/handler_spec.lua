@@ -183,6 +183,17 @@ describe("ai-proxy with Anthropic", function()
     assert.equal("claude-x", g.logged["ai.proxy.meta"].response_model)
   end)
 
+  it("gives a whole answer when the provider streams unasked", function()
+    local body = BODY:gsub("gpt%-4o", "claude")
+    local g = access(CONF, { body = body, answer = { status = 200, body = fixtures.tools } })
+    g.handler:response()
+    assert.equal("Let me see", cjson.decode(g.exited.body).choices[1].message.content)
+    g = access(CONF, { body = body, answer = { status = 200, body = fixtures.text:sub(1, 400) } })
+    g.handler:response()
+    assert.equal(500, g.exited.status)
+    assert.matches("closed the stream before its end", g.exited.body.error.message)
+  end)
+
   it("leaves a provider's error as it is", function()
     local g = access(CONF, { body = BODY:gsub("gpt%-4o", "claude"),
       answer = { status = 401, body = "{}" } })

@@ -106,6 +106,10 @@ describe("anthropic front door request", function()
       { body(HI, ',"tools":[{"type":"web_search_20250305","name":"w"}]'),
         "tools.0: tools of type 'web_search_20250305' need Anthropic" },
       { body(HI, ',"system":[{"type":"image"}]'), "system: only text blocks are supported here" },
+      { body('[{"role":"user"}]'),
+        "messages.0: content must be a string or an array of blocks" },
+      { body('[{"role":"assistant","content":7}]'),
+        "messages.0: content must be a string or an array of blocks" },
       { "[]", "not an object" },
     }) do
       local out, err = convert(case[1], HOW)
