@@ -66,7 +66,7 @@ typedef struct response_head {
 } response_head_t;
 
 // Results of the two parsers beside HTTP statuses (400, 405, 414, 417, 431, 501, 505).
-enum { HEAD_OK = 0, HEAD_MORE = -1, HEAD_BAD = -2 };
+enum { HEAD_OK = 0, HEAD_BAD = -2 };
 
 // Finds the end of a head in p[0..n): the length including the empty line, or 0 when more bytes
 // are needed. *scanned (in and out, start with 0) is how far earlier calls got, so that

@@ -65,7 +65,7 @@ bool json_next(str_t *rest, str_t *element);
 // A document: an object body plus pending edits.
 typedef struct json_edit {
     uint32_t member; // index, or UINT32_MAX to append
-    str_t key;       // of an appended one, as written: `,"name":`
+    str_t key;       // of an appended one; it stands in `,"key":`
     str_t value;     // raw JSON; value.p == NULL removes the member
 } json_edit_t;
 
@@ -84,9 +84,16 @@ int json_doc_open(json_doc_t *d, arena_t *a, str_t text, json_error_t *err);
 // The member of the original text (edits do not show), or NULL. `name` is unescaped.
 const json_member_t *json_doc_find(const json_doc_t *d, str_t name);
 
-// Replaces or appends member `name` (unescaped, ASCII without quotes or backslashes) by raw
-// JSON; both are copied into `a`. A later call wins.
-void json_doc_set(json_doc_t *d, arena_t *a, str_t name, str_t raw);
+// The raw value of member `name` as the edits leave it; false when absent. Borrowed from text
+// or `a`.
+bool json_doc_get(const json_doc_t *d, str_t name, str_t *raw);
+
+// Replaces or appends member `name` (unescaped) by raw JSON; both are copied into `a`. A later
+// call wins. 0; -1, and nothing changes, when raw is no JSON text, or the name is not printable
+// ASCII without quotes and backslashes.
+int json_doc_set(json_doc_t *d, arena_t *a, str_t name, str_t raw);
+
+// Takes member `name` out; nothing happens when there is none.
 void json_doc_remove(json_doc_t *d, arena_t *a, str_t name);
 
 // The edited body as slices of the original and of the edits, in order: at most

@@ -60,18 +60,37 @@ static void insert(json_doc_t *d, arena_t *a, uint32_t at, json_edit_t edit)
     d->n_edits++;
 }
 
+// An appended key is kept as it will be written, so that it goes out as one slice.
+static str_t written_key(arena_t *a, str_t name)
+{
+    str_t text = arena_printf(a, ",\"%.*s\":", STR_FMT(name));
+    ASSERT(text.n == name.n + 4, "a name with a NUL");
+    return str_make(text.p + 2, name.n);
+}
+
 static void put_edit(json_doc_t *d, arena_t *a, str_t name, str_t raw)
 {
     const json_member_t *m = json_doc_find(d, name);
     uint32_t member = m ? (uint32_t)(m - d->members) : UINT32_MAX;
     bool there;
-    // An appended key is stored as it will be written, comma included.
-    str_t key = m ? (str_t){0} : arena_printf(a, ",\"%.*s\":", STR_FMT(name));
-    uint32_t at = edit_index(d, member, key, &there);
-    if (there)
+    uint32_t at = edit_index(d, member, name, &there);
+    if (there) {
         d->edits[at].value = raw;
-    else if (m || raw.p)
+    } else if (m || raw.p) {
+        str_t key = m ? (str_t){0} : written_key(a, name);
         insert(d, a, at, (json_edit_t){.member = member, .key = key, .value = raw});
+    }
+}
+
+bool json_doc_get(const json_doc_t *d, str_t name, str_t *raw)
+{
+    const json_member_t *m = json_doc_find(d, name);
+    bool there;
+    uint32_t at = edit_index(d, m ? (uint32_t)(m - d->members) : UINT32_MAX, name, &there);
+    str_t value = there ? d->edits[at].value : m ? m->value : (str_t){0};
+    if (value.p)
+        *raw = value;
+    return value.p != NULL;
 }
 
 static bool is_plain(str_t name)
@@ -84,11 +103,20 @@ static bool is_plain(str_t name)
     return true;
 }
 
-void json_doc_set(json_doc_t *d, arena_t *a, str_t name, str_t raw)
+int json_doc_set(json_doc_t *d, arena_t *a, str_t name, str_t raw)
 {
-    ASSERT(is_plain(name), "a member name of ours needs no escapes");
-    ASSERT(json_value_type(raw) != JSON_ABSENT, "a member's value is raw JSON");
-    put_edit(d, a, name, arena_dup(a, raw));
+    json_scan_t s = {.at = raw.p, .end = raw.p ? raw.p + raw.n : raw.p, .outer = 1};
+    uint32_t count;
+    json_skip_space(&s);
+    const char *start = s.at;
+    if (!is_plain(name) || !json_scan_value(&s, &count))
+        return -1;
+    str_t value = str_make(start, (size_t)(s.at - start));
+    json_skip_space(&s);
+    if (s.at != s.end)
+        return -1;
+    put_edit(d, a, name, arena_dup(a, value));
+    return 0;
 }
 
 void json_doc_remove(json_doc_t *d, arena_t *a, str_t name)
@@ -165,7 +193,7 @@ uint32_t json_doc_slices(const json_doc_t *d, str_t *out, size_t *total)
     for (; e < d->n_edits; e++) {
         if (!d->edits[e].value.p)
             continue;
-        emit(&w, d->edits[e].key.p + first, d->edits[e].key.n - first);
+        emit(&w, d->edits[e].key.p - 2 + first, d->edits[e].key.n + 4 - first);
         emit(&w, d->edits[e].value.p, d->edits[e].value.n);
         first = false;
         written_to = NULL;

@@ -1,6 +1,7 @@
-// Cost of the http room's parsers: nanoseconds and (with perf counters) user instructions a call. Not a test.
-// Build and run: make B=build build/lib/http.a build/lib/base.a && gcc -O2 -D_GNU_SOURCE -Iruntime
-//   spec/bench/micro_http.c build/lib/http.a build/lib/base.a -o build/micro_http && build/micro_http
+// Cost of the http room's parsers: nanoseconds and (with perf counters) user instructions a
+// call. Not a test. Build and run: make B=build build/lib/http.a build/lib/base.a && gcc -O2
+// -D_GNU_SOURCE -Iruntime   spec/bench/micro_http.c build/lib/http.a build/lib/base.a -o
+// build/micro_http && build/micro_http
 #include "base/buf.h"
 #include "http/chunked.h"
 #include "http/head.h"

@@ -202,7 +202,8 @@ static void check_edits(str_t text, arena_t *a, unsigned mode)
     ASSERT(json_doc_open(&d, a, text, &err) == 0, "json_object took it");
     for (unsigned i = 0; i < 4; i++) {
         if (mode >> i & 1)
-            json_doc_set(&d, a, str_from(NAMES[i]), STR("[1]"));
+            ASSERT(json_doc_set(&d, a, str_from(NAMES[i]), STR("[1]")) == 0,
+                   "a good edit was refused");
         else if (mode >> (i + 4) & 1)
             json_doc_remove(&d, a, str_from(NAMES[i]));
     }

@@ -328,6 +328,34 @@ TEST(edits)
     check_edits("{\"a\":\"}\"}\n", "b=\"}\"", "{\"a\":\"}\",\"b\":\"}\"}\n");
 }
 
+TEST(edits_show_in_get_and_bad_ones_are_refused)
+{
+    arena_t a = {0};
+    json_doc_t d;
+    json_error_t err;
+    str_t raw = {0};
+    CHECK_EQ_INT(json_doc_open(&d, &a, STR("{\"a\":1,\"b\":2}"), &err), 0);
+    CHECK_EQ_INT(json_doc_set(&d, &a, STR("a"), STR(" [3] ")), 0);
+    CHECK_EQ_INT(json_doc_set(&d, &a, STR("c"), STR("\"x\"")), 0);
+    json_doc_remove(&d, &a, STR("b"));
+    CHECK(json_doc_get(&d, STR("a"), &raw));
+    CHECK_EQ_STR(raw, "[3]");
+    CHECK(json_doc_get(&d, STR("c"), &raw));
+    CHECK_EQ_STR(raw, "\"x\"");
+    CHECK(!json_doc_get(&d, STR("b"), &raw));
+    CHECK(!json_doc_get(&d, STR("z"), &raw));
+    const char *bad[] = {"", " ", "1,\"x\":2", "1}", "{", "tru", "\"", "01"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK_EQ_INT(json_doc_set(&d, &a, STR("a"), str_from(bad[i])), -1);
+    CHECK_EQ_INT(json_doc_set(&d, &a, STR("a\"b"), STR("1")), -1);
+    CHECK_EQ_INT(json_doc_set(&d, &a, STR("a\\"), STR("1")), -1);
+    CHECK_EQ_INT(json_doc_set(&d, &a, STR("\xc3\xa9"), STR("1")), -1);
+    CHECK_EQ_INT(json_doc_set(&d, &a, str_make("a\0b", 3), STR("1")), -1);
+    CHECK(json_doc_get(&d, STR("a"), &raw));
+    CHECK_EQ_STR(raw, "[3]");
+    arena_dispose(&a);
+}
+
 TEST(doc_finds_members)
 {
     arena_t a = {0};
