@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "config/cpus.h"
+#include "config/settings.h"
 #include "core/master_impl.h"
 #include "core/node.h"
 #include "core/shdict.h"
@@ -392,7 +392,7 @@ static master_t *create(const master_opts_t *o)
     m->self = getpid();
     m->signal_fd = -1;
     m->current.fd = m->candidate.fd = -1;
-    m->n_slots = o->settings->workers ? o->settings->workers : cpus_available("");
+    m->n_slots = settings_workers(o->settings);
     m->n_slots = m->n_slots > SLOTS_MAX ? SLOTS_MAX : m->n_slots;
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         m->slots[i].control = -1;
