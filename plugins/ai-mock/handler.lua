@@ -30,11 +30,13 @@ local function without_null(values)
   return values
 end
 
--- The decoded body, or nil and why not.
+-- The decoded body, or nil, why not, and the status that says so.
 local function read(conf)
   local raw, err = kong.request.get_raw_body(conf.max_request_body_size)
   if not raw or raw == "" then
     return nil, err or "the request has no body"
+  elseif #raw > conf.max_request_body_size then
+    return nil, "the request body exceeds " .. conf.max_request_body_size .. " bytes", 413
   end
   local ok, request = pcall(cjson.decode, raw)
   if not ok then
@@ -113,9 +115,9 @@ function AiMock:access(conf)
   if kong.request.get_method() == "GET" and path:find("/models/?$") then
     return answer(200, mock_openai.models(conf.models, how))
   end
-  local request, err = read(conf)
+  local request, err, status = read(conf)
   if not request then
-    return answer(400, format.error(err, "invalid_request_error"))
+    return answer(status or 400, format.error(err, "invalid_request_error"))
   end
   if is_embeddings(path, request) then
     local body, why = mock_openai.embeddings(request, conf, how)

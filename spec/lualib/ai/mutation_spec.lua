@@ -15,7 +15,8 @@ local VALUES = {
 
 local REQUESTS = {
   openai = '{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"a"}]},'
-    .. '{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,a"}},'
+    .. '{"role":"user","content":[{"type":"image_url",'
+    .. '"image_url":{"url":"data:image/png;base64,a"}},'
     .. '{"type":"file","file":{"file_data":"data:application/pdf;base64,x"}}]},'
     .. '{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function",'
     .. '"function":{"name":"f","arguments":"{}"}}],"thinking_blocks":[{"type":"thinking"}]},'
@@ -28,7 +29,8 @@ local REQUESTS = {
     .. '"content":[{"type":"text","text":"y"}]},{"type":"document",'
     .. '"source":{"type":"text","data":"d"}}]},{"role":"assistant","content":[{"type":"tool_use",'
     .. '"id":"x","name":"f","input":{}}]}],"tools":[{"name":"f","input_schema":{}}],'
-    .. '"tool_choice":{"type":"tool","name":"f"},"metadata":{"user_id":"u"},"stop_sequences":["x"]}',
+    .. '"tool_choice":{"type":"tool","name":"f"},"metadata":{"user_id":"u"},'
+    .. '"stop_sequences":["x"]}',
 }
 
 -- A value after a colon, comma or bracket replaced by another.

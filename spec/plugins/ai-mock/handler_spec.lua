@@ -203,6 +203,12 @@ describe("ai-mock", function()
     assert.equal(2, #chunks_of(out.stream))
   end)
 
+  it("refuses a body beyond its limit", function()
+    local out = call({ max_request_body_size = 20 }, { body = chat() })
+    assert.equal(413, out.status)
+    assert.equal("the request body exceeds 20 bytes", cjson.decode(out.body).error.message)
+  end)
+
   it("says what is wrong with a request, and survives odd types", function()
     for _, case in ipairs({
       { nil, "the request has no body" }, { "", "the request has no body" },
