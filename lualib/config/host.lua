@@ -1,0 +1,131 @@
+-- The loader's surroundings when C runs it (runtime/lua/loader.c): where modules and plugin schemas
+-- are found, and what comes back as text. No rule of configuration is here.
+-- Called as a chunk: host(native, sources) -> { document =, problems =, errors =, warnings = }.
+-- Invariant: a module is found where boot.lua of a worker finds it.
+
+local native, list = ...
+
+local function readable(path)
+  local file = io.open(path, "r")
+  if file then
+    file:close()
+    return true
+  end
+  return false
+end
+
+local function parent(path)
+  return path:match("^(.*)/[^/]*$") or "."
+end
+
+local function plugin_dirs()
+  local dirs = {}
+  local function add(dir)
+    dirs[#dirs + 1] = dir
+  end
+  for _, dir in ipairs(native.plugin_dirs) do
+    add(dir .. "/plugins")
+    add(dir .. "/kong/plugins")
+    add(dir)
+  end
+  for _, path in ipairs(native.config_paths) do
+    add(path .. "/plugins")
+    add(parent(path) .. "/plugins")
+  end
+  add(native.share .. "/plugins")
+  return dirs
+end
+
+local PLUGIN_DIRS = plugin_dirs()
+
+local function find(dirs, stem)
+  for _, dir in ipairs(dirs) do
+    for _, tail in ipairs({ ".lua", "/init.lua" }) do
+      if readable(dir .. "/" .. stem .. tail) then
+        return dir .. "/" .. stem .. tail
+      end
+    end
+  end
+  return nil
+end
+
+-- Directories and file stem of a module of ours, or nil.
+local function place_of(name)
+  local stem = name:gsub("%.", "/")
+  if stem:find("^kong/plugins/") then
+    return PLUGIN_DIRS, stem:sub(#"kong/plugins/" + 1)
+  elseif stem:find("^moongate/") then
+    return { native.share .. "/lualib" }, stem:sub(#"moongate/" + 1)
+  elseif stem:find("^kong/") or stem:find("^resty/") then
+    return { native.share .. "/lualib/compat" }, stem
+  end
+  return nil
+end
+
+table.insert(package.loaders, 2, function(name)
+  local dirs, stem = place_of(name)
+  local path = dirs and find(dirs, stem)
+  if path then
+    return assert(loadfile(path))
+  end
+  return dirs and "\n\tno file '" .. stem .. ".lua' in " .. table.concat(dirs, ", ")
+end)
+if native.lua_path ~= "" then
+  package.path = native.lua_path .. ";" .. package.path
+end
+
+local json = require("moongate.util.json_encode")
+
+rawset(_G, "ngx", { null = json.null }) -- what schemas of plugins written for OpenResty look at
+
+local loader = require("moongate.config.loader")
+require("moongate.schema.regex").use_compiler(native.check_regex)
+
+-- Lists are marked as the JSON writer marks them, so that an empty one stays a list.
+local function parse_yaml(text)
+  return native.parse_yaml(text, json.array_mt)
+end
+
+-- nil when there is no such plugin; nil and why when its schema does not load.
+local function plugin_schema(name)
+  if not name:find("^[%w_-]+$") or not find(PLUGIN_DIRS, name .. "/schema") then
+    return nil
+  end
+  local ok, schema = pcall(require, "kong.plugins." .. name .. ".schema")
+  if not ok then
+    return nil, tostring(schema)
+  elseif type(schema) ~= "table" then
+    return nil, "schema.lua returns no table"
+  end
+  return schema
+end
+
+local function plugin_names()
+  local names, seen = {}, {}
+  for _, dir in ipairs(PLUGIN_DIRS) do
+    for _, name in ipairs(native.list_directory(dir)) do
+      if not seen[name] and readable(dir .. "/" .. name .. "/schema.lua") then
+        seen[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+local document, problems = loader.load(list, {
+  parse_yaml = parse_yaml, plugin_schema = plugin_schema, plugin_names = plugin_names,
+  getenv = os.getenv,
+})
+
+local lines, count = {}, { error = 0, warning = 0 }
+for i, problem in ipairs(problems) do
+  lines[i] = loader.format_problem(problem) .. "\n"
+  count[problem.severity] = count[problem.severity] + 1
+end
+
+return {
+  document = document and json.encode(document), problems = table.concat(lines),
+  errors = count.error, warnings = count.warning,
+}
