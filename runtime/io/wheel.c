@@ -40,7 +40,7 @@ void wheel_insert(wheel_t *w, io_timer_t *t, uint64_t due_ms)
 static void forget_empty_slot(wheel_t *w, const list_t *head)
 {
     const list_t *first = &w->slots[0][0];
-    if (head < first || head >= first + WHEEL_LEVELS * WHEEL_SLOTS)
+    if (head < first || head >= first + (size_t)WHEEL_LEVELS * WHEEL_SLOTS)
         return; // the ready list, or the one the caller took it over to
     size_t i = (size_t)(head - first);
     w->busy[i / WHEEL_SLOTS] &= ~(UINT64_C(1) << (i % WHEEL_SLOTS));

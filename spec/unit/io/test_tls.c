@@ -332,6 +332,79 @@ TEST(a_close_is_an_end_and_a_reset_is_not)
     pki_dispose(&p);
 }
 
+TEST(a_callback_may_close_its_socket_in_the_middle_of_the_input)
+{
+    pki_t p;
+    pki_init(&p);
+    world_t w = secure(&p, p.trusting, "a.test");
+    world_open(&w);
+    char *data = pattern(200000);
+    str_t all = str_make(data, 200000);
+    w.server.close_at_data = true;
+    sock_resume(w.client.s);
+    CHECK_EQ_INT(sock_write(w.client.s, &all, 1), 0);
+    sock_resume(w.server.s);
+    UNTIL(&w, w.client.eof || w.client.err);
+    CHECK(w.server.s == NULL);
+    CHECK(w.server.total > 0);
+    free(data);
+    world_close(&w);
+    pki_dispose(&p);
+}
+
+static void on_accept_stop(void *arg, sock_t *s)
+{
+    world_t *w = arg;
+    w->accepted++;
+    sock_close(s);
+    listener_stop(w->k);
+    w->k = NULL;
+}
+
+TEST(accepting_may_close_the_socket_and_stop_the_listener)
+{
+    pki_t p;
+    pki_init(&p);
+    for (int tls = 0; tls < 2; tls++) {
+        world_t w = secure(&p, tls ? p.careless : NULL, "a.test");
+        world_open_at(&w, "127.0.0.1:0");
+        listener_stop(w.k);
+        w.k = listener_start(w.l, &(listener_opts_t){.fd = w.fd,
+                                                     .tls = tls ? p.server : NULL,
+                                                     .on_accept = on_accept_stop,
+                                                     .arg = &w});
+        world_connect(&w);
+        UNTIL(&w, w.accepted == 1 && w.done);
+        if (w.client.s)
+            sock_resume(w.client.s);
+        UNTIL(&w, w.client.eof || w.err || w.client.err);
+        world_close(&w);
+    }
+    pki_dispose(&p);
+}
+
+// The server's greeting may come in one segment with the end of its handshake: it is kept until the owner reads.
+TEST(what_comes_right_behind_the_handshake_is_delivered)
+{
+    pki_t p;
+    pki_init(&p);
+    world_t w = secure(&p, p.careless, "a.test");
+    world_open_at(&w, "127.0.0.1:0");
+    world_connect(&w);
+    UNTIL(&w, w.server.s);
+    say(&w.server, "220 ready");
+    sock_shutdown(w.server.s);
+    UNTIL(&w, w.done);
+    for (int i = 0; i < 5; i++)
+        loop_turn(w.l, 2);
+    CHECK(w.client.in.n == 0 && !w.client.eof);
+    sock_resume(w.client.s);
+    UNTIL(&w, w.client.eof);
+    CHECK_EQ_STR(buf_str(&w.client.in), "220 ready");
+    world_close(&w);
+    pki_dispose(&p);
+}
+
 TEST(a_lingering_close_delivers_all_of_it)
 {
     pki_t p;
