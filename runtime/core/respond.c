@@ -194,10 +194,23 @@ void respond_end(request_t *r)
         request_finish(r);
 }
 
+// A stream's filter may still tell the client, in the stream's own terms, that it broke off.
+static void last_words(request_t *r)
+{
+    str_t out;
+    if (r->worker->script->body_filter(r, STR(""), true, &out) != SCRIPT_DONE || r->finished)
+        return;
+    r->phases &= ~(uint32_t)PHASE_BODY_FILTER;
+    push_chunk(r, out);
+    respond_flush(r);
+}
+
 void respond_abort(request_t *r, const char *why)
 {
     ASSERT(!r->finished, "a finished request cannot be aborted");
     r->exit_reason = str_from(why);
+    if (r->head_sent && r->conn && (r->phases & PHASE_BODY_FILTER))
+        last_words(r);
     r->ended = true;
     r->failed_mid_body = true;
     respond_flush(r);  // what came before the failure belongs to the client
