@@ -23,13 +23,15 @@ local function load_records()
   for index = 0, route.count("plugin") - 1 do
     local record = native.plugin(index)
     record.index = index
-    local list = by_name[record.name]
-    if not list then
-      list = {}
-      by_name[record.name] = list
-      names[#names + 1] = record.name
+    if record.enabled then
+      local list = by_name[record.name]
+      if not list then
+        list = {}
+        by_name[record.name] = list
+        names[#names + 1] = record.name
+      end
+      list[#list + 1] = record
     end
-    list[#list + 1] = record
   end
   return by_name, names
 end

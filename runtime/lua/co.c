@@ -370,6 +370,7 @@ static script_result_t settle_leave(task_t *t)
     leave_t how = t->leave;
     task_kill(t);
     t->settled = true;
+    t->leave = LEAVE_NOT;
     if (!r || how == LEAVE_STOP)
         return SCRIPT_DONE;
     if (how == LEAVE_EXIT && r->head_sent && !r->finished)

@@ -91,7 +91,7 @@ static void set_scope(lua_State *L, const char *name, int32_t index)
     lua_setfield(L, -2, name);
 }
 
-// plugin(index) -> {name, id, instance_name, route, service, consumer, consumer_group (indexes), protocols, config (JSON text)}
+// plugin(index) -> {enabled, name, id, instance_name, route, service, consumer, consumer_group (indexes), protocols, config (JSON text)}
 static int l_plugin(lua_State *L)
 {
     const generation_t *g = check_generation(L);
@@ -100,6 +100,8 @@ static int l_plugin(lua_State *L)
         return 0;
     const plugin_t *p = &g->plugins[(uint32_t)index];
     lua_createtable(L, 0, 12);
+    lua_pushboolean(L, p->enabled);
+    lua_setfield(L, -2, "enabled");
     push_str(L, p->name);
     lua_setfield(L, -2, "name");
     push_str(L, p->id);
