@@ -28,6 +28,18 @@ local function cache_of(generation, kind)
   return all[kind]
 end
 
+-- Members that the document gives as 1-based indexes: entities refer to each other as {id = ...}.
+local LINKS = { route = { "service" }, plugin = { "route", "service", "consumer" } }
+
+local function link(kind, found)
+  for _, name in ipairs(LINKS[kind] or {}) do
+    local index = found[name]
+    if type(index) == "number" then
+      found[name] = { id = _M.entity(name, index - 1).id }
+    end
+  end
+end
+
 -- Called by the runloop when a generation is gone.
 function _M.forget(generation)
   caches[generation] = nil
@@ -51,6 +63,7 @@ function _M.entity(kind, index)
     if kind == "credential" then
       found.consumer = extra and { id = extra } or found.consumer
     end
+    link(kind, found)
     cache[index] = found
   end
   return found

@@ -1,0 +1,22 @@
+-- kong.ctx: tables of the request: `shared` by all plugins, `plugin` for the one that runs.
+-- Not ngx.ctx. Invariant: nothing is kept here beyond a read; abi/task owns the tables.
+
+local task = require("moongate.abi.task")
+local phases = require("moongate.pdk.phases")
+
+local check, CONNECTION = phases.check, phases.CONNECTION
+local get_shared, get_plugin = task.get_shared, task.get_plugin
+
+-- kong.ctx.shared: a table of the request. phases: certificate to log.
+-- kong.ctx.plugin: a table of the request for this plugin alone. phases: certificate to log.
+return setmetatable({}, {
+  __index = function(_, key)
+    if key == "plugin" then
+      check(CONNECTION)
+      return get_plugin() or error("kong.ctx.plugin exists only while a plugin runs", 2)
+    elseif key == "shared" then
+      check(CONNECTION)
+      return get_shared()
+    end
+  end,
+})

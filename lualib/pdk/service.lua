@@ -1,0 +1,93 @@
+-- kong.service: where the request goes upstream. What goes there is kong.service.request.
+-- Not how a target is chosen (core).
+
+local exchange = require("moongate.abi.exchange")
+local checks = require("moongate.pdk.checks")
+local phases = require("moongate.pdk.phases")
+
+local check = phases.check
+local ACCESS = phases.ACCESS
+local REWRITE_ACCESS_BALANCER = phases.REWRITE_ACCESS_BALANCER
+
+local MAX_RETRIES, MAX_TIMEOUT_MS = 32767, 2147483646
+
+local _M = {
+  request = require("moongate.pdk.service_request"),
+  response = require("moongate.pdk.service_response"),
+}
+
+--- Balances this request over another Upstream entity.
+-- phases: access. host: its name. Returns true, or nil and why.
+function _M.set_upstream(host)
+  check(ACCESS)
+  checks.string(host, "host")
+  return exchange.set_upstream(host)
+end
+
+--- Sends this request to another host and port, past all Upstreams.
+-- phases: rewrite, access, balancer. host: name or address. port: 0 to 65535.
+function _M.set_target(host, port)
+  check(REWRITE_ACCESS_BALANCER)
+  checks.string(host, "host")
+  checks.integer(port, "port", 0, 65535)
+  local ok, err = exchange.set_target(host, port)
+  if not ok then
+    error(err, 2)
+  end
+end
+
+--- How often a failed attempt is repeated: 0 to 32767.
+-- phases: access.
+function _M.set_retries(retries)
+  check(ACCESS)
+  checks.integer(retries, "retries", 0, MAX_RETRIES)
+  exchange.set_retries(retries)
+end
+
+--- Timeouts of this request, in ms: 1 to 2147483646 each.
+-- phases: access.
+function _M.set_timeouts(connect_timeout, write_timeout, read_timeout)
+  check(ACCESS)
+  checks.integer(connect_timeout, "connect_timeout", 1, MAX_TIMEOUT_MS)
+  checks.integer(write_timeout, "write_timeout", 1, MAX_TIMEOUT_MS)
+  checks.integer(read_timeout, "read_timeout", 1, MAX_TIMEOUT_MS)
+  exchange.set_timeouts(connect_timeout, write_timeout, read_timeout)
+end
+
+--- Is the upstream's certificate checked in this request?
+-- phases: rewrite, access, balancer. Returns true, or nil and why.
+function _M.set_tls_verify(on)
+  check(REWRITE_ACCESS_BALANCER)
+  if type(on) ~= "boolean" then
+    error("argument must be a boolean", 2)
+  end
+  return exchange.set_tls_verify(on)
+end
+
+--- Not available: certificates of plugins' own. Set client_certificate on the service.
+-- phases: rewrite, access, balancer. Returns nil and why.
+function _M.set_tls_cert_key()
+  check(REWRITE_ACCESS_BALANCER)
+  return nil, "set_tls_cert_key is not available: set client_certificate on the service"
+end
+
+--- Not available; see set_tls_cert_key.
+function _M.set_tls_verify_depth()
+  check(REWRITE_ACCESS_BALANCER)
+  return nil, "set_tls_verify_depth is not available: set tls_verify_depth on the service"
+end
+
+--- Not available; see set_tls_cert_key.
+function _M.set_tls_verify_store()
+  check(REWRITE_ACCESS_BALANCER)
+  return nil, "set_tls_verify_store is not available: set ca_certificates on the service"
+end
+
+--- Not available: targets are chosen again by the core. Use set_upstream and its targets.
+-- phases: access. Returns nil and why.
+function _M.set_target_retry_callback()
+  check(ACCESS)
+  return nil, "set_target_retry_callback is not available: use set_upstream"
+end
+
+return _M
