@@ -26,6 +26,7 @@ struct access_log {
     char *path;            // NULL: stdout
     int fd;
     bool piped, torn, failing;  // torn: the last line written is incomplete
+    _Atomic(bool) follow;       // see access_log_follow
     _Atomic(bool) reopen;
 };
 
@@ -33,9 +34,11 @@ struct access_log {
 
 static int open_file(const char *path, int *fd)
 {
-    int opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    // A FIFO that nobody reads refuses instead of waiting.
+    int opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
     if (opened < 0)
         return -errno;
+    fcntl(opened, F_SETFL, O_APPEND);
     *fd = opened;
     return 0;
 }
@@ -66,7 +69,7 @@ static void note_failure(access_log_t *log, str_t left, int err)
     uint32_t lines = count_lines(left);
     stat_fixed_add(SF_LOG_DROPPED, lines);
     if (!log->failing)
-        log_write(LOG_ERR, "access log %s cannot be written: %s; %u lines dropped, further ones are counted only",
+        log_write(LOG_ERR, "log %s cannot be written: %s; %u lines dropped, further ones are counted only",
                   log->path ? log->path : "(stdout)", strerror(err), lines);
     log->failing = true;
 }
@@ -99,7 +102,7 @@ static void reopen_file(access_log_t *log)
         return;
     int err = open_file(log->path, &fd);
     if (err != 0) {
-        log_write(LOG_ERR, "access log %s cannot be reopened: %s; the old file is used on", log->path, strerror(-err));
+        log_write(LOG_ERR, "log %s cannot be reopened: %s; the old file is used on", log->path, strerror(-err));
         return;
     }
     close(log->fd);
@@ -107,10 +110,20 @@ static void reopen_file(access_log_t *log)
     log->torn = false;
 }
 
+// Is another file, or none, where this one was?
+static bool was_moved(const access_log_t *log)
+{
+    struct stat there, here;
+    return stat(log->path, &there) != 0 || fstat(log->fd, &here) != 0 || there.st_ino != here.st_ino ||
+           there.st_dev != here.st_dev;
+}
+
 static void work(void *arg)
 {
     access_log_t *log = arg;
     pthread_mutex_lock(&log->lock);
+    if (log->follow && was_moved(log))
+        reopen_file(log);
     write_out(log);
     if (log->reopen)
         reopen_file(log);
@@ -192,12 +205,18 @@ void access_log_append(access_log_t *log, request_t *r)
     gathered(log);
 }
 
-void access_log_line(access_log_t *log, str_t line)
+bool access_log_line(access_log_t *log, str_t line)
 {
     if (!has_room(log))
-        return;
+        return false;
     buf_append(&log->fill, line);
     gathered(log);
+    return true;
+}
+
+void access_log_follow(access_log_t *log)
+{
+    log->follow = log->path != NULL;
 }
 
 void access_log_reopen(access_log_t *log)

@@ -15,8 +15,10 @@ typedef struct access_log access_log_t;
 access_log_t *access_log_open(loop_t *l, str_t path, int *err);
 // One line. At most 1 MiB waits for the disk; what comes beyond is dropped.
 void access_log_append(access_log_t *log, request_t *r);
-// The same for a line of text (without newline), for specs.
-void access_log_line(access_log_t *log, str_t line);
+// The same for a line of text (without newline): log plugins' files. False when it was dropped.
+bool access_log_line(access_log_t *log, str_t line);
+// From now on a file that was moved or removed is made anew before the next write, without a signal.
+void access_log_follow(access_log_t *log);
 // Hands what is gathered to the thread pool now (it is done by itself at 64 KiB and after 200 ms).
 void access_log_flush(access_log_t *log);
 void access_log_reopen(access_log_t *log);   // after rotation (SIGUSR1)

@@ -54,6 +54,26 @@ static void add_names(redact_t *set, str_t config, str_t member)
     }
 }
 
+// Adds the string `member` of an object of a plugin's configuration.
+static void add_name(redact_t *set, str_t object, str_t member)
+{
+    str_t text, name;
+    if (!json_get(object, member, &text) || json_string(text, &set->arena, &name) != 0 || name.n == 0)
+        return;
+    str_t *grown = arena_alloc(&set->arena, (set->n + 1) * sizeof *grown);
+    if (set->n)
+        memcpy(grown, set->names, set->n * sizeof *grown);
+    grown[set->n++] = name;
+    set->names = grown;
+}
+
+// Where a plugin puts the upstream's credential.
+static void add_injected(redact_t *set, str_t object)
+{
+    add_name(set, object, STR("header_name"));
+    add_name(set, object, STR("param_name"));
+}
+
 void redact_forget(void)
 {
     arena_dispose(&current.arena);
@@ -70,6 +90,11 @@ const redact_t *redact_of(const generation_t *g)
         const plugin_t *p = &g->plugins[i];
         if (str_eq(p->name, STR("key-auth")))
             add_names(&current, p->config, STR("key_names"));
+        if (str_eq(p->name, STR("key-injection")))
+            add_injected(&current, p->config);
+        str_t auth;
+        if (str_eq(p->name, STR("ai-proxy")) && json_get(p->config, STR("auth"), &auth))
+            add_injected(&current, auth);
         if (str_eq(p->name, STR("jwt"))) {
             add_names(&current, p->config, STR("header_names"));
             add_names(&current, p->config, STR("uri_param_names"));

@@ -3,6 +3,9 @@
 // Invariants: nothing here waits for a disk but the first open of a path; the files close with the Lua state.
 #include "lua/bridge.h"
 
+#include <stdlib.h>
+
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/record.h"
