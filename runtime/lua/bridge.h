@@ -175,7 +175,7 @@ void phases_close(bridge_t *b);
 
 // ---- native functions, by file: NULL-terminated lists for moongate.native ----
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[], native_wait[], native_timer[],
-    native_socket[], native_udp[], native_crypto[], native_regex[], native_entity[], native_co[];
+    native_socket[], native_udp[], native_crypto[], native_regex[], native_entity[], native_co[], native_file[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void timers_close(bridge_t *b);
