@@ -132,8 +132,11 @@ end
 
 --- Checks all references in the entry's output.
 function M.run(run, entry)
-  local text = entry.file.text
-  if text and not text:find("{vault://", 1, true) and not entry.raw._config then
+  local file = entry.file
+  if file.mentions_vault == nil then -- once for each file: a scan for each entry is quadratic
+    file.mentions_vault = not file.text or file.text:find("{vault://", 1, true) ~= nil
+  end
+  if not file.mentions_vault and not entry.raw._config then
     return
   end
   walk(run, entry, {}, { type = "record", fields = entry.schema.definition.fields }, entry.output)
