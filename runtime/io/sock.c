@@ -119,7 +119,7 @@ static bool in_handshake(const sock_t *s)
 
 void sock_fail(sock_t *s, int err)
 {
-    s->broken = true;
+    s->read_failed = s->write_failed = true;
     stop_reading(s);
     if (s->linger)
         close_now(s);
@@ -199,7 +199,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 void sock_raw_read(sock_t *s)
 {
-    if (s->reading || s->eof || s->broken)
+    if (s->reading || s->eof || s->read_failed)
         return;
     int rc = uv_read_start((uv_stream_t *)&s->uv, on_alloc, on_read);
     ASSERT(rc == 0, "a connected socket can be read");
@@ -230,7 +230,7 @@ bool sock_paused(const sock_t *s)
 
 static void send_fin(sock_t *s)
 {
-    if (s->fin_sent || s->broken)
+    if (s->fin_sent || s->write_failed)
         return;
     s->fin_sent = true;
     (void)shutdown(sock_fd(s),
@@ -260,8 +260,17 @@ static int launch(sock_t *s)
     uv_buf_t b = {.base = (char *)bytes.p, .len = bytes.n};
     int rc = uv_write(&o->req, (uv_stream_t *)&s->uv, &b, 1, on_written);
     if (rc != 0)
-        s->broken = true;
+        s->write_failed = true;
     return io_err(rc);
+}
+
+// A peer that answers early and closes resets our writing, yet its answer is there to be read: a reader who is at
+// it gets that, and then the end or the error. Others are told now.
+static void on_write_failed(sock_t *s, int err)
+{
+    s->write_failed = true;
+    if (!s->reading || s->paused || s->linger)
+        sock_fail(s, err);
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -280,7 +289,7 @@ static void on_written(uv_write_t *req, int status)
     if (status == 0)
         on_drained(s);
     else
-        sock_fail(s, io_err(status));
+        on_write_failed(s, io_err(status));
 }
 
 // Copies what is left of bufs after `skip` bytes.
@@ -305,7 +314,7 @@ int sock_raw_write(sock_t *s, uv_buf_t *bufs, unsigned n)
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
         total += bufs[i].len;
-    if (s->broken)
+    if (s->write_failed)
         return ERR_RESET;
     if (total == 0)
         return 0;
@@ -320,7 +329,7 @@ int sock_raw_write(sock_t *s, uv_buf_t *bufs, unsigned n)
     if (rc == UV_EAGAIN)
         rc = 0;
     if (rc < 0) {
-        s->broken = true;
+        s->write_failed = true;
         return io_err(rc);
     }
     return (size_t)rc == total ? 0 : queue_rest(s, bufs, n, (size_t)rc);
@@ -330,7 +339,7 @@ int sock_write(sock_t *s, const str_t *iov, unsigned n)
 {
     uv_buf_t bufs[IOV_MAX_SLICES];
     ASSERT(!s->closing && n <= IOV_MAX_SLICES, "an open socket is written, 64 slices at most");
-    if (s->broken || s->fin_wanted)
+    if (s->write_failed || s->fin_wanted)
         return ERR_RESET;
     for (unsigned i = 0; i < n; i++) {
         bufs[i] = (uv_buf_t){.base = (char *)iov[i].p, .len = iov[i].n};
@@ -372,7 +381,7 @@ static void on_linger(io_timer_t *t)
 void sock_close_linger(sock_t *s, unsigned linger_ms)
 {
     ASSERT(!s->closing && !s->linger, "a socket is closed once");
-    if (s->broken || linger_ms == 0 || (s->eof && !s->out)) {
+    if (s->write_failed || linger_ms == 0 || (s->eof && !s->out)) {
         sock_close(s);
         return;
     }

@@ -9,17 +9,16 @@
 
 typedef struct sock sock_t;
 
+// What an owner is told. on_data: n > 0 bytes, borrowed (and writable) until return. on_eof: the peer ended its side (FIN,
+// close_notify); reading stops. on_error: reading or writing failed (ERR_*; with TLS, an end without close_notify, perhaps a
+// truncation, is ERR_EOF); only sock_close is allowed after. on_drain: what sock_write had to queue is with the kernel.
 typedef struct sock_events {
-    void (*on_data)(sock_t *s, char *data,
-                    size_t n); // borrowed (and writable) until return; n > 0
-    void (*on_eof)(sock_t *s); // the peer ended its side (FIN / close_notify); reading stops
-    void (*on_error)(
-        sock_t *s,
-        int err); // reading or writing failed (ERR_*); only sock_close is allowed after
-    void (*on_drain)(sock_t *s); // what sock_write had to queue has been handed to the kernel
+    void (*on_data)(sock_t *s, char *data, size_t n);
+    void (*on_eof)(sock_t *s);
+    void (*on_error)(sock_t *s, int err);
+    void (*on_drain)(sock_t *s);
 } sock_events_t;
 
-// With TLS, an end without close_notify (a truncation, perhaps) is on_error with ERR_EOF.
 // Takes over who is told and what sock_owner gives. May be called at any time (a pooled connection changes hands).
 void sock_own(sock_t *s, const sock_events_t *ev, void *owner);
 void *sock_owner(const sock_t *s);
@@ -32,8 +31,9 @@ void sock_pause(sock_t *s);
 bool sock_paused(const sock_t *s);
 
 // Writes n slices in order (at most 64), in one system call where possible; what the kernel does not take at once is copied and queued.
-// Returns 0, or ERR_* when the connection is broken (on_error is then not called for it). sock_pending says how much is queued:
-// a producer that sees > 0 stops until on_drain.
+// Returns 0, or ERR_* when the connection is broken (on_error is then not called for it; what the peer sent before, an early
+// answer perhaps, is still delivered to who reads on). sock_pending says how much is queued: a producer that sees > 0 stops
+// until on_drain.
 int sock_write(sock_t *s, const str_t *iov, unsigned n);
 size_t sock_pending(const sock_t *s);
 

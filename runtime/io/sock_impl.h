@@ -21,9 +21,10 @@ struct sock {
     bool
         reading; // libuv reads (it may while we are paused: stopping is put off until data comes)
     bool paused;
-    bool eof;        // the peer's side has ended
-    bool broken;     // reading or writing failed
-    bool fin_wanted; // half-close once the queue is out
+    bool eof; // the peer's side has ended
+    bool read_failed;
+    bool write_failed; // what came before may still be read
+    bool fin_wanted;   // half-close once the queue is out
     bool fin_sent;
     bool closing; // no callback any more
 };

@@ -233,7 +233,7 @@ static void feed(tls_conn_t *c, const char *data, size_t n)
     c->in_n = n;
     if (c->done)
         handshake(c);
-    if (!s->closing && !s->linger && !s->broken && !c->done)
+    if (!s->closing && !s->linger && !s->read_failed && !c->done)
         deliver(c);
     if (!s->closing && c->in_n > 0)
         buf_append(&c->held, str_make(c->in, c->in_n));
@@ -291,7 +291,7 @@ static int encrypt(tls_conn_t *c, const char *p, size_t n)
     if (n == 0 || SSL_write_ex(c->ssl, p, n, &written) == 1)
         return 0;
     ERR_clear_error();
-    c->s->broken = true;
+    c->s->write_failed = true;
     return ERR_RESET; // the connection was shut down or failed before
 }
 
@@ -327,7 +327,8 @@ int pump_write(tls_conn_t *c, const str_t *iov, unsigned n)
 
 void pump_notify_close(tls_conn_t *c)
 {
-    if (c->done || c->notified || c->s->broken || !c->ssl || !SSL_is_init_finished(c->ssl))
+    if (c->done || c->notified || c->s->write_failed || !c->ssl ||
+        !SSL_is_init_finished(c->ssl))
         return;
     c->notified = true;
     ERR_clear_error();

@@ -106,6 +106,46 @@ TEST(writing_to_a_gone_peer_returns_the_error)
     world_close(&w);
 }
 
+// It does not read what we send: its close is a reset, behind its answer.
+TEST(an_early_answer_survives_the_reset_of_what_we_send)
+{
+    world_t w = {0};
+    world_open(&w);
+    char *data = pattern(BIG);
+    str_t upload = str_make(data, BIG);
+    sock_resume(w.client.s);
+    CHECK_EQ_INT(sock_write(w.client.s, &upload, 1), 0);
+    loop_turn(w.l, 5);
+    say(&w.server, "413");
+    end_close(&w.server);
+    UNTIL(&w, w.client.eof || w.client.err);
+    CHECK_EQ_STR(buf_str(&w.client.in), "413");
+    free(data);
+    world_close(&w);
+}
+
+TEST(an_early_answer_is_there_after_a_failed_write)
+{
+    world_t w = {0};
+    world_open(&w);
+    str_t more = STR("more");
+    int err = 0;
+    CHECK_EQ_INT(sock_write(w.client.s, &more, 1), 0);
+    loop_turn(w.l, 5);
+    say(&w.server, "413");
+    end_close(&w.server);
+    for (int i = 0; i < 100 && !err; i++) {
+        err = sock_write(w.client.s, &more, 1);
+        loop_turn(w.l, 1);
+    }
+    CHECK_EQ_INT(err, ERR_RESET);
+    CHECK_EQ_INT(w.client.err, 0);
+    sock_resume(w.client.s);
+    UNTIL(&w, w.client.eof || w.client.err);
+    CHECK_EQ_STR(buf_str(&w.client.in), "413");
+    world_close(&w);
+}
+
 TEST(a_callback_may_close_its_socket)
 {
     world_t w = {0};
