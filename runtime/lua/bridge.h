@@ -178,6 +178,7 @@ extern const luaL_Reg native_request[], native_respond[], native_node[], native_
     native_socket[], native_udp[], native_crypto[], native_regex[], native_entity[], native_co[], native_file[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
+void regex_open_type(lua_State *L);
 void timers_close(bridge_t *b);
 void socket_pools_close(bridge_t *b);
 // Closes every socket of the list (a task's).

@@ -47,6 +47,7 @@ static int open_native(lua_State *L)
         add_functions(L, LISTS[i]);
     socket_open_types(L);
     udp_open_type(L);
+    regex_open_type(L);
     return 1;
 }
 
