@@ -20,7 +20,7 @@ struct access_log {
     loop_t *loop;
     io_timer_t timer;
     buf_t fill;
-    bool writing, closed;  // a job is queued or runs; the owner has gone
+    bool writing, closed;  // a job is queued or runs; access_log_close has begun
     pthread_mutex_t lock;
     buf_t out;
     char *path;            // NULL: stdout
@@ -57,7 +57,7 @@ static ssize_t write_some(const access_log_t *log, str_t s)
     if (!log->piped)
         return write(log->fd, s.p, s.n);
     struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
-    if (poll(&ready, 1, PIPE_WAIT_MS) != 1) {
+    if (poll(&ready, 1, log->failing ? 0 : PIPE_WAIT_MS) != 1) {
         errno = EAGAIN;
         return -1;
     }
@@ -147,9 +147,7 @@ static void done(void *arg)
 {
     access_log_t *log = arg;
     log->writing = false;
-    if (log->closed)
-        destroy(log);
-    else if (log->reopen || log->fill.n >= FLUSH_BYTES)
+    if (!log->closed && (log->reopen || log->fill.n >= FLUSH_BYTES))
         access_log_flush(log);
 }
 
@@ -258,13 +256,10 @@ access_log_t *access_log_open(loop_t *l, str_t path, int *err)
 void access_log_close(access_log_t *log)
 {
     io_timer_stop(&log->timer);
-    pthread_mutex_lock(&log->lock);  // waits for a write under way; one that has not begun is done here
-    write_out(log);
-    buf_append(&log->out, buf_str(&log->fill));
-    buf_clear(&log->fill);
-    write_out(log);
-    pthread_mutex_unlock(&log->lock);
     log->closed = true;
-    if (!log->writing)
-        destroy(log);
+    while (log->writing)
+        loop_turn(log->loop, 10);
+    buf_append(&log->out, buf_str(&log->fill));
+    write_out(log);
+    destroy(log);
 }

@@ -235,7 +235,8 @@ static void on_message(void *arg, int fd)
 // ---- without a master ----
 
 typedef struct reload {
-    control_t *control;   // NULL: forgotten
+    control_t *control;
+    bool forgotten;       // the worker ends
     const settings_t *settings;
     buf_t document, problems;
     int rc;
@@ -262,10 +263,9 @@ static void reload_install(control_t *c, const reload_t *r)
 static void reload_done(void *arg)
 {
     reload_t *r = arg;
-    if (r->control) {
-        r->control->reload = NULL;
+    r->control->reload = NULL;
+    if (!r->forgotten)
         reload_install(r->control, r);
-    }
     buf_dispose(&r->document);
     buf_dispose(&r->problems);
     free(r);
@@ -364,7 +364,9 @@ void control_stop(control_t *c)
             loop_signal_stop(c->signals[i]);
     }
     if (c->reload)
-        c->reload->control = NULL;
+        c->reload->forgotten = true;
+    while (c->reload)
+        loop_turn(c->worker->loop, 10);
     io_timer_stop(&c->report);
     c->worker->settings = c->original;
     stats_slot_report(0, 0);

@@ -48,5 +48,5 @@ void control_set_loader(control_load_fn load);
 // fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT and SIGUSR1 are handled here instead.
 // When the master vanishes the worker drains. Also reports pid and Lua memory to the stats every second.
 control_t *control_start(worker_t *w, int fd);
-// NULL is allowed. Must come before loop_destroy. A reload under way is forgotten.
+// NULL is allowed. Must come before loop_destroy. A reload under way is waited for and dropped.
 void control_stop(control_t *c);

@@ -307,12 +307,42 @@ static void put_tries(buf_t *b, const request_t *r)
     buf_putc(b, ']');
 }
 
+// The index behind `"member":` in an entity's text, which refers to another entity: where it begins and ends. False: none there.
+// A text between quotes cannot look like it, since its quotes are escaped.
+static bool find_link(str_t json, str_t member, size_t *from, size_t *to)
+{
+    ptrdiff_t at = str_find(json, member);
+    size_t i = at < 0 ? json.n : (size_t)at + member.n;
+    *from = i;
+    while (i < json.n && json.p[i] >= '0' && json.p[i] <= '9')
+        i++;
+    *to = i;
+    return i > *from;
+}
+
+// An entity whose reference to a service is written as Kong does, {"id": ...}.
+static void put_route(buf_t *b, const route_t *route)
+{
+    size_t from, to;
+    if (!route->service || !find_link(route->json, STR("\"service\":"), &from, &to)) {
+        put_json(b, "route", route->json);
+        return;
+    }
+    put_name(b, "route");
+    buf_append(b, str_make(route->json.p, from));
+    buf_putc(b, '{');
+    put_str(b, "id", route->service->id);
+    buf_putc(b, '}');
+    buf_append(b, str_from_at(route->json, to));
+}
+
 static void put_entities(buf_t *b, const request_t *r)
 {
     if (r->route)
-        put_json(b, "route", r->route->json);
+        put_route(b, r->route);
     if (r->service)
         put_json(b, "service", r->service->json);
+    ASSERT(r->consumer < (int32_t)r->gen->n_consumers && r->credential < (int32_t)r->gen->n_credentials, "indices are of this generation");
     const consumer_t *consumer = r->consumer >= 0 ? &r->gen->consumers[r->consumer] : NULL;
     if (consumer)
         put_json(b, "consumer", consumer->json);
