@@ -16,7 +16,8 @@ typedef union addr {
 
 // "127.0.0.1:80", "[::1]:80", "0.0.0.0:8000", "unix:/path". Numeric only. 0 or ERR_INVALID.
 int addr_parse(str_t text, addr_t *out);
-// An IP literal without port ("::1", "[::1]", "10.0.0.1") and a port. 0 or ERR_INVALID (a name).
+// An IP literal without port ("::1", "[::1]", "10.0.0.1") and a port. 0 or ERR_INVALID (a
+// name).
 int addr_from_ip(str_t ip, uint16_t port, addr_t *out);
 // Text of the IP ("unix:" for unix sockets) into out (at least 64 bytes); the length.
 size_t addr_ip_text(const addr_t *a, char *out, size_t cap);

@@ -1,5 +1,6 @@
-// Connecting: addresses in turn, a fresh attempt on failure or after 250 ms of silence, the first to answer wins.
-// Invariant: on_done is the last thing a connector does; an attempt frees itself in its connect callback.
+// Connecting: addresses in turn, a fresh attempt on failure or after 250 ms of silence, the
+// first to answer wins. Invariant: on_done is the last thing a connector does; an attempt frees
+// itself in its connect callback.
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -186,7 +187,8 @@ static void on_start(io_defer_t *d)
     try_next(CONTAINER_OF(d, connector_t, start));
 }
 
-// Each connection begins with another address, so that load spreads; with one of IPv4 if there is any.
+// Each connection begins with another address, so that load spreads; with one of IPv4 if there
+// is any.
 static unsigned first_record(loop_t *l, const dns_answer_t *a)
 {
     unsigned first = l->spread++ % a->n;

@@ -1,6 +1,7 @@
-// The resolver of a loop: literals, localhost and the hosts file at once; the cache; then servers (dns_ares.c).
-// One question a name is under way at a time, however many wait for it. Files: dns_cache.c the table, dns_srv.c SRV.
-// Invariant: no query is told inside dns_lookup, and no answer arrives inside an owner's callback: both are deferred.
+// The resolver of a loop: literals, localhost and the hosts file at once; the cache; then
+// servers (dns_ares.c). One question a name is under way at a time, however many wait for it.
+// Files: dns_cache.c the table, dns_srv.c SRV. Invariant: no query is told inside dns_lookup,
+// and no answer arrives inside an owner's callback: both are deferred.
 #include "io/dns.h"
 
 #include <sys/random.h>
@@ -96,7 +97,8 @@ static unsigned from_hosts(dns_t *d, str_t name, dns_record_t *out)
     return (unsigned)n;
 }
 
-// Answers an address question without the network. The number of records (LOCAL_MAX at most), 0: ask.
+// Answers an address question without the network. The number of records (LOCAL_MAX at most),
+// 0: ask.
 static unsigned answer_locally(dns_t *d, str_t name, dns_record_t *out)
 {
     str_t bare = name.p[name.n - 1] == '.' ? str_make(name.p, name.n - 1) : name;

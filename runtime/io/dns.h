@@ -1,5 +1,5 @@
-// Names -> addresses through c-ares, off the loop's way: answers kept for their TTL, failures briefly, stale answers served
-// while a refresh fails. One resolver a loop.
+// Names -> addresses through c-ares, off the loop's way: answers kept for their TTL, failures
+// briefly, stale answers served while a refresh fails. One resolver a loop.
 #pragma once
 
 #include "io/addr.h"
@@ -32,16 +32,19 @@ typedef struct dns_answer {
     bool stale;
 } dns_answer_t;
 
-// The loop's resolver (sock_connect uses it); created on first use with default options unless dns_configure came first.
+// The loop's resolver (sock_connect uses it); created on first use with default options unless
+// dns_configure came first.
 dns_t *dns_of(loop_t *l);
-// Sets options, now or again (what is known stays known, questions under way are put to the new servers).
+// Sets options, now or again (what is known stays known, questions under way are put to the new
+// servers).
 void dns_configure(loop_t *l, const dns_opts_t *o);
 
-// Looks up; done exactly once unless cancelled, never inside this call. err 0 with n >= 1, or ERR_DNS_NAME / ERR_DNS_FAIL. /etc/hosts and "localhost" are honoured.
+// Looks up; done exactly once unless cancelled, never inside this call. err 0 with n >= 1, or
+// ERR_DNS_NAME / ERR_DNS_FAIL. /etc/hosts and "localhost" are honoured.
 dns_query_t *dns_lookup(dns_t *d, str_t name, dns_type_t type,
                         void (*done)(void *arg, int err, const dns_answer_t *a), void *arg);
 void dns_cancel(dns_query_t *q);
 
-// A cached answer right now (0; borrowed until the next call on d), ERR_* for a remembered failure, or 1: not known,
-// ask dns_lookup.
+// A cached answer right now (0; borrowed until the next call on d), ERR_* for a remembered
+// failure, or 1: not known, ask dns_lookup.
 int dns_cached(dns_t *d, str_t name, dns_type_t type, dns_answer_t *out);

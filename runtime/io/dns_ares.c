@@ -1,5 +1,6 @@
-// Asks servers through c-ares: a poll handle for each of its sockets, one timer for its timeouts.
-// Invariant: after every call into c-ares the timer is set anew, since each may start or end queries.
+// Asks servers through c-ares: a poll handle for each of its sockets, one timer for its
+// timeouts. Invariant: after every call into c-ares the timer is set anew, since each may start
+// or end queries.
 #include "io/dns_ares.h"
 
 #include <ares.h>

@@ -1,11 +1,13 @@
-// c-ares on the loop: its sockets watched, its timeouts kept. Knows nothing of caching. Room-internal.
+// c-ares on the loop: its sockets watched, its timeouts kept. Knows nothing of caching.
+// Room-internal.
 #pragma once
 
 #include "io/dns.h"
 
 typedef struct dns_net dns_net_t;
 
-// An answer: 0 and n records (taken, dns_records_free) with their least TTL, or ERR_DNS_*. May come inside dns_net_ask.
+// An answer: 0 and n records (taken, dns_records_free) with their least TTL, or ERR_DNS_*. May
+// come inside dns_net_ask.
 typedef void (*dns_net_fn)(void *arg, int err, dns_record_t *records, unsigned n,
                            uint64_t ttl_ms);
 

@@ -59,7 +59,8 @@ dns_entry_t *dns_cache_find(dns_cache_t *c, str_t name, dns_type_t type)
     return NULL;
 }
 
-// Names that are waited for stay; should all be, the table grows past its bound until they are answered.
+// Names that are waited for stay; should all be, the table grows past its bound until they are
+// answered.
 static void make_room(dns_cache_t *c)
 {
     list_t *at = c->lru.prev;

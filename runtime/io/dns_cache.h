@@ -1,4 +1,5 @@
-// The table of known names: bounded, least recently used goes first. Room-internal; time is the caller's.
+// The table of known names: bounded, least recently used goes first. Room-internal; time is the
+// caller's.
 #pragma once
 
 #include "base/list.h"

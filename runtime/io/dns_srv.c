@@ -1,4 +1,5 @@
-// Walks the answer section of a reply; names are expanded by c-ares, which checks their pointers.
+// Walks the answer section of a reply; names are expanded by c-ares, which checks their
+// pointers.
 #include "io/dns_srv.h"
 
 #include <ares.h>
@@ -92,7 +93,8 @@ static int by_priority(const void *a, const void *b)
     return (int)x->priority - (int)y->priority;
 }
 
-// Reads the answers until `max` are found. False: garbage; what was read until then stays in out.
+// Reads the answers until `max` are found. False: garbage; what was read until then stays in
+// out.
 static bool read_answers(reader_t *r, unsigned count, dns_record_t *out, unsigned max,
                          unsigned *n, unsigned *ttl_s)
 {

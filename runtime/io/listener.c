@@ -1,5 +1,6 @@
-// Binding, and accepting in small batches; TLS handshakes are done before the owner hears of a socket.
-// Invariant: when descriptors run out, accepting rests for a moment instead of spinning on a readable listener.
+// Binding, and accepting in small batches; TLS handshakes are done before the owner hears of a
+// socket. Invariant: when descriptors run out, accepting rests for a moment instead of spinning
+// on a readable listener.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>

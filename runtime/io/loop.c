@@ -1,5 +1,6 @@
-// The loop over libuv: turns, the wheel's timer, deferred calls. Signals, watches and pool work: watch.c.
-// Invariant: deferred calls run after the callbacks of a poll and again right before the next poll.
+// The loop over libuv: turns, the wheel's timer, deferred calls. Signals, watches and pool
+// work: watch.c. Invariant: deferred calls run after the callbacks of a poll and again right
+// before the next poll.
 #include "io/loop.h"
 
 #include <signal.h>
@@ -73,7 +74,8 @@ uint64_t loop_now_ms(const loop_t *l)
 
 static void on_wake(uv_timer_t *handle);
 
-// Sets libuv's timer for the wheel's next slot. A later one stays set: it finds nothing to do and sets itself anew.
+// Sets libuv's timer for the wheel's next slot. A later one stays set: it finds nothing to do
+// and sets itself anew.
 static void set_wake(loop_t *l)
 {
     uint64_t next = wheel_next(&l->wheel);

@@ -1,6 +1,7 @@
-// The plain byte stream over uv_tcp_t: reading into the loop's buffer, writing at once, queueing only the rest.
-// TLS sits on top in tls_pump.c; listening and connecting are listener.c and connector.c.
-// Invariant: one uv_write in flight at most; later bytes wait in `pending`, so order is kept.
+// The plain byte stream over uv_tcp_t: reading into the loop's buffer, writing at once,
+// queueing only the rest. TLS sits on top in tls_pump.c; listening and connecting are
+// listener.c and connector.c. Invariant: one uv_write in flight at most; later bytes wait in
+// `pending`, so order is kept.
 #include "io/sock.h"
 
 #include <sys/socket.h>
@@ -189,7 +190,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n == UV_ENOBUFS && s->paused) {
         uv_read_stop(stream);
     } else if (n == UV_EOF && s->paused) {
-        return; // libuv saw a hangup behind the last bytes; reading after a resume finds it again
+        return; // libuv saw a hangup behind the last bytes; reading after a resume finds it
+                // again
     } else if (n == UV_EOF) {
         on_end(s);
     } else {
@@ -264,8 +266,8 @@ static int launch(sock_t *s)
     return io_err(rc);
 }
 
-// A peer that answers early and closes resets our writing, yet its answer is there to be read: a reader who is at
-// it gets that, and then the end or the error. Others are told now.
+// A peer that answers early and closes resets our writing, yet its answer is there to be read:
+// a reader who is at it gets that, and then the end or the error. Others are told now.
 static void on_write_failed(sock_t *s, int err)
 {
     s->write_failed = true;

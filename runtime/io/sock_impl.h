@@ -1,4 +1,5 @@
-// The socket's inside, shared by sock.c, tls_pump.c, listener.c and connector.c; nobody outside includes it.
+// The socket's inside, shared by sock.c, tls_pump.c, listener.c and connector.c; nobody outside
+// includes it.
 #pragma once
 
 #include "io/loop_impl.h"
@@ -18,8 +19,8 @@ struct sock {
     addr_t *local;                // owned; asked of the kernel on first use
     uint64_t bytes_in, bytes_out; // of the application (TLS: plaintext)
     addr_t peer;
-    bool
-        reading; // libuv reads (it may while we are paused: stopping is put off until data comes)
+    bool reading; // libuv reads (it may while we are paused: stopping is put off until data
+                  // comes)
     bool paused;
     bool eof; // the peer's side has ended
     bool read_failed;
@@ -29,7 +30,8 @@ struct sock {
     bool closing; // no callback any more
 };
 
-// A socket not connected yet; or one around a connected descriptor (taken; NULL when libuv refuses it, fd closed).
+// A socket not connected yet; or one around a connected descriptor (taken; NULL when libuv
+// refuses it, fd closed).
 sock_t *sock_new(loop_t *l);
 sock_t *sock_open_fd(loop_t *l, int fd, const addr_t *peer);
 

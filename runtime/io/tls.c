@@ -1,5 +1,6 @@
-// TLS contexts: what is spoken, who is trusted, which session is taken up again. Bytes move in tls_pump.c.
-// Invariant: a client session is kept in the context it was verified under, and only for the name it was verified for.
+// TLS contexts: what is spoken, who is trusted, which session is taken up again. Bytes move in
+// tls_pump.c. Invariant: a client session is kept in the context it was verified under, and
+// only for the name it was verified for.
 #include "io/tls.h"
 
 #include <openssl/err.h>
@@ -29,8 +30,8 @@ struct tls_ctx {
     tls_pick_fn pick;
     void *arg;
     bool verify;
-    kept_t kept
-        [KEPT_SESSIONS]; // client: the latest session of a name; least recently used goes first
+    kept_t kept[KEPT_SESSIONS]; // client: the latest session of a name; least recently used
+                                // goes first
     uint64_t uses;
 };
 
@@ -95,7 +96,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// A client that offers other protocols only is refused: what it would send is not ours to read (ALPACA).
+// A client that offers other protocols only is refused: what it would send is not ours to read
+// (ALPACA).
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                    const unsigned char *in, unsigned in_n, void *arg)
 {
@@ -275,7 +277,8 @@ SSL *tls_ssl_create(tls_ctx_t *c, const char *name)
 
 void tls_ssl_destroy(SSL *ssl)
 {
-    // Without this, OpenSSL declares the session of a connection that ended abruptly unfit for resumption.
+    // Without this, OpenSSL declares the session of a connection that ended abruptly unfit for
+    // resumption.
     if (ssl && SSL_is_init_finished(ssl))
         SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(ssl);

@@ -1,6 +1,7 @@
-// TLS contexts for both sides (OpenSSL 3): 1.2 and 1.3, ALPN http/1.1, session resumption, verification on by default.
-// The byte pump is in io/tls_pump.c; this is configuration. Contexts and certificates are counted references; making
-// and counting them is thread-safe, so that configurations can be built off the loop.
+// TLS contexts for both sides (OpenSSL 3): 1.2 and 1.3, ALPN http/1.1, session resumption,
+// verification on by default. The byte pump is in io/tls_pump.c; this is configuration.
+// Contexts and certificates are counted references; making and counting them is thread-safe, so
+// that configurations can be built off the loop.
 #pragma once
 
 #include <stdbool.h>
@@ -11,18 +12,21 @@
 typedef struct tls_ctx tls_ctx_t;
 typedef struct tls_cert tls_cert_t;
 
-// A certificate chain and its key from PEM text. 0 and *out owned (tls_cert_release), or ERR_INVALID and text in *why (static or thread-local).
+// A certificate chain and its key from PEM text. 0 and *out owned (tls_cert_release), or
+// ERR_INVALID and text in *why (static or thread-local).
 int tls_cert_create(str_t cert_pem, str_t key_pem, tls_cert_t **out, const char **why);
 tls_cert_t *tls_cert_acquire(tls_cert_t *c);
 void tls_cert_release(tls_cert_t *c);
 
-// Server side. pick(arg, sni) gives the certificate (borrowed) for a server name (empty when the client sent none), NULL to refuse the
-// handshake. Sessions and tickets are bound to the context.
+// Server side. pick(arg, sni) gives the certificate (borrowed) for a server name (empty when
+// the client sent none), NULL to refuse the handshake. Sessions and tickets are bound to the
+// context.
 typedef tls_cert_t *(*tls_pick_fn)(void *arg, str_t sni);
 tls_ctx_t *tls_server_create(tls_pick_fn pick, void *arg);
 
-// Makes tickets of this context good for every context with the same secret (other workers, the generation
-// before): only where certificates and client policy are the same. Without it a secret of its own is used.
+// Makes tickets of this context good for every context with the same secret (other workers, the
+// generation before): only where certificates and client policy are the same. Without it a
+// secret of its own is used.
 enum { TLS_TICKET_SECRET_BYTES = 80 };
 void tls_server_set_ticket_secret(tls_ctx_t *c, const uint8_t secret[TLS_TICKET_SECRET_BYTES]);
 
@@ -33,12 +37,14 @@ typedef struct tls_client_opts {
     tls_cert_t *cert; // client certificate, or NULL (acquired)
     bool no_alpn;     // do not offer http/1.1 (Redis, databases, mail)
 } tls_client_opts_t;
-// Client side. Keeps sessions by server name for resumption. 0 and *out owned, or ERR_INVALID with *why.
-// Reading the system's store takes some 20 ms and a megabyte: share contexts, make them off the loop.
+// Client side. Keeps sessions by server name for resumption. 0 and *out owned, or ERR_INVALID
+// with *why. Reading the system's store takes some 20 ms and a megabyte: share contexts, make
+// them off the loop.
 int tls_client_create(const tls_client_opts_t *o, tls_ctx_t **out, const char **why);
 
 tls_ctx_t *tls_acquire(tls_ctx_t *c);
 void tls_release(tls_ctx_t *c);
 
-// A self-signed certificate for `name` (PEM texts returned owned, free()): for the default TLS listener and for specs.
+// A self-signed certificate for `name` (PEM texts returned owned, free()): for the default TLS
+// listener and for specs.
 int tls_self_signed(str_t name, char **cert_pem, char **key_pem);

@@ -83,7 +83,8 @@ static void cert_free(tls_cert_t *c)
     free(c);
 }
 
-// What a handshake would do with it, now: a weak or mismatched pair shows here and not to clients.
+// What a handshake would do with it, now: a weak or mismatched pair shows here and not to
+// clients.
 static bool usable(const tls_cert_t *c)
 {
     SSL_CTX *trial = SSL_CTX_new(TLS_method());

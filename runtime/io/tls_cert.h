@@ -8,7 +8,8 @@
 bool tls_cert_use(const tls_cert_t *c, SSL *ssl);
 bool tls_cert_use_ctx(const tls_cert_t *c, SSL_CTX *ctx);
 
-// All certificates of a PEM text (at least one, returned owned), or NULL and OpenSSL's error queue.
+// All certificates of a PEM text (at least one, returned owned), or NULL and OpenSSL's error
+// queue.
 STACK_OF(X509) * tls_read_certs(str_t pem);
 BIO *tls_bio_of(str_t pem);
 

@@ -5,13 +5,14 @@
 
 #include "io/tls.h"
 
-// A connection's state: accepting, or connecting to `name` (sent, verified, and the key of the kept session).
-// name is borrowed as long as the SSL lives. NULL when OpenSSL refuses the name.
+// A connection's state: accepting, or connecting to `name` (sent, verified, and the key of the
+// kept session). name is borrowed as long as the SSL lives. NULL when OpenSSL refuses the name.
 SSL *tls_ssl_create(tls_ctx_t *c, const char *name);
 void tls_ssl_destroy(SSL *ssl);
 
 // Forgets the kept session of a name: its handshake failed.
 void tls_forget_session(tls_ctx_t *c, const char *name);
 
-// OpenSSL's reason for the failure just seen on this thread, into out; the error queue is emptied.
+// OpenSSL's reason for the failure just seen on this thread, into out; the error queue is
+// emptied.
 void tls_reason(const SSL *ssl, char *out, size_t cap);

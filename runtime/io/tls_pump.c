@@ -1,6 +1,7 @@
-// The byte pump of TLS: OpenSSL reads from the loop's read buffer and writes into a shared one, without buffers of
-// its own for a connection at rest. Contexts and certificates are in tls.c.
-// Invariant: each step takes the input it is given, writes what OpenSSL produced, then calls the owner, last of all.
+// The byte pump of TLS: OpenSSL reads from the loop's read buffer and writes into a shared one,
+// without buffers of its own for a connection at rest. Contexts and certificates are in tls.c.
+// Invariant: each step takes the input it is given, writes what OpenSSL produced, then calls
+// the owner, last of all.
 #include "io/tls_pump.h"
 
 #include <openssl/bio.h>
@@ -167,7 +168,8 @@ static void handshake(tls_conn_t *c)
 
 // ---- reading ----
 
-// Decrypts into the scratch until it is full or the input is used up. The number of bytes; *code tells why it stopped.
+// Decrypts into the scratch until it is full or the input is used up. The number of bytes;
+// *code tells why it stopped.
 static size_t decrypt(tls_conn_t *c, int *code)
 {
     char *plain = scratch_of(c)->plain;

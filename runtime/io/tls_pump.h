@@ -1,11 +1,12 @@
-// TLS between a socket and its owner; sock.c calls it wherever a socket has a tls_conn_t. Room-internal.
+// TLS between a socket and its owner; sock.c calls it wherever a socket has a tls_conn_t.
+// Room-internal.
 #pragma once
 
 #include "io/sock_impl.h"
 #include "io/tls.h"
 
-// Begins a handshake on a connected, paused socket that has no TLS yet. done as for sock_start_tls; the socket is
-// left open then, also on failure.
+// Begins a handshake on a connected, paused socket that has no TLS yet. done as for
+// sock_start_tls; the socket is left open then, also on failure.
 void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done,
                 void *arg);
 

@@ -1,4 +1,5 @@
-// Datagrams to and from one peer (UDP, or a unix datagram socket such as /dev/log). Sent at once or not at all.
+// Datagrams to and from one peer (UDP, or a unix datagram socket such as /dev/log). Sent at
+// once or not at all.
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

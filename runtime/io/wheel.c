@@ -36,7 +36,8 @@ void wheel_insert(wheel_t *w, io_timer_t *t, uint64_t due_ms)
     place(w, t);
 }
 
-// Clears the busy bit when the last timer of a slot leaves: what remains is the slot's own head.
+// Clears the busy bit when the last timer of a slot leaves: what remains is the slot's own
+// head.
 static void forget_empty_slot(wheel_t *w, const list_t *head)
 {
     const list_t *first = &w->slots[0][0];

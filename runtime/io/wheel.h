@@ -1,7 +1,8 @@
-// A hierarchical timer wheel over io_timer_t: O(1) arm and disarm, the next deadline by bit scan.
-// No clock and no event loop in here: the caller says what time it is (specs: any time they like).
-// Invariant: a timer in level L, slot S shares all digits (base 64) above L with `now`, and S > now's digit L;
-// so the lowest busy level holds the earliest timers, and no slot ever wraps.
+// A hierarchical timer wheel over io_timer_t: O(1) arm and disarm, the next deadline by bit
+// scan. No clock and no event loop in here: the caller says what time it is (specs: any time
+// they like). Invariant: a timer in level L, slot S shares all digits (base 64) above L with
+// `now`, and S > now's digit L; so the lowest busy level holds the earliest timers, and no slot
+// ever wraps.
 #pragma once
 
 #include "io/loop.h"
@@ -23,7 +24,8 @@ void wheel_init(wheel_t *w, uint64_t now);
 void wheel_insert(wheel_t *w, io_timer_t *t, uint64_t due_ms);
 void wheel_remove(wheel_t *w, io_timer_t *t);
 
-// When the wheel must next be advanced: at or before the earliest deadline. WHEEL_NEVER when nothing is armed.
+// When the wheel must next be advanced: at or before the earliest deadline. WHEEL_NEVER when
+// nothing is armed.
 uint64_t wheel_next(const wheel_t *w);
 
 // Moves what is due at `now` (or before) to the end of `ready`.

@@ -1,5 +1,5 @@
-// A DNS server on loopback, UDP and TCP: what it answers hangs on the first label of the name (see compose).
-// Include it in exactly one file of a program.
+// A DNS server on loopback, UDP and TCP: what it answers hangs on the first label of the name
+// (see compose). Include it in exactly one file of a program.
 #pragma once
 
 #include "world.h"

@@ -1,4 +1,5 @@
-// Names against a server of our own on loopback (dns_server.h), then the pure parts of the resolver.
+// Names against a server of our own on loopback (dns_server.h), then the pure parts of the
+// resolver.
 #include "dns_server.h"
 
 #include "io/dns_hosts.h"

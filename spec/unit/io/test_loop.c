@@ -1,4 +1,5 @@
-// The wheel against any clock we like, then the loop: timers, deferred calls, pool work, signals, watches.
+// The wheel against any clock we like, then the loop: timers, deferred calls, pool work,
+// signals, watches.
 #include "test.h"
 
 #include <signal.h>
@@ -12,7 +13,8 @@
 
 enum { MANY = 4000 };
 
-// Advances like the loop does: straight to what the wheel asks for. Checks each timer against its deadline.
+// Advances like the loop does: straight to what the wheel asks for. Checks each timer against
+// its deadline.
 static unsigned drain_wheel(wheel_t *w, uint64_t until, const uint64_t *due, io_timer_t *timers)
 {
     unsigned fired = 0;
@@ -166,7 +168,8 @@ TEST(timers_are_never_early_and_hardly_late)
     for (int i = 0; i < 6; i++) {
         uint64_t took = p[i].fired_us - p[i].armed_us;
         CHECK_EQ_INT(p[i].fired, 1);
-        // The turn's time may be older than our clock by what this test did in it: under a millisecond.
+        // The turn's time may be older than our clock by what this test did in it: under a
+        // millisecond.
         if (!CHECK(took + 1000 >= ms[i] * 1000))
             TEST_NOTE("%d: %d us", i, (int)took);
         if (!CHECK(took < ms[i] * 1000 + 100000))

@@ -1,4 +1,5 @@
-// Sockets over loopback: both ends live in the same loop, and each test ends with nothing alive.
+// Sockets over loopback: both ends live in the same loop, and each test ends with nothing
+// alive.
 #include "world.h"
 
 #include <sys/resource.h>
@@ -209,7 +210,8 @@ TEST(close_drops_the_queue_and_frees_all)
     world_close(&w);
 }
 
-// The client has sent more than was read: a plain close would answer with RST, which may destroy the response on its way.
+// The client has sent more than was read: a plain close would answer with RST, which may
+// destroy the response on its way.
 TEST(a_lingering_close_delivers_everything)
 {
     world_t w = {0};
@@ -245,7 +247,8 @@ TEST(a_lingering_close_ends_in_time)
     world_close(&w);
 }
 
-// The peer ended its side first and reads slowly: the queue goes out, then nothing is left to wait for.
+// The peer ended its side first and reads slowly: the queue goes out, then nothing is left to
+// wait for.
 TEST(a_lingering_close_after_the_peers_end_waits_for_the_queue_only)
 {
     world_t w = {0};

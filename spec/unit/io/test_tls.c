@@ -1,4 +1,5 @@
-// TLS between two sockets of one loop: names, trust, resumption, half-close, and what a broken peer gets.
+// TLS between two sockets of one loop: names, trust, resumption, half-close, and what a broken
+// peer gets.
 #include "world.h"
 
 typedef struct pki {
@@ -383,7 +384,8 @@ TEST(accepting_may_close_the_socket_and_stop_the_listener)
     pki_dispose(&p);
 }
 
-// The server's greeting may come in one segment with the end of its handshake: it is kept until the owner reads.
+// The server's greeting may come in one segment with the end of its handshake: it is kept until
+// the owner reads.
 TEST(what_comes_right_behind_the_handshake_is_delivered)
 {
     pki_t p;

@@ -1,5 +1,5 @@
-// A server and a client end in one loop, over loopback, plain or TLS: what the socket tests have in common.
-// Include it in exactly one file of a program (it includes test.h).
+// A server and a client end in one loop, over loopback, plain or TLS: what the socket tests
+// have in common. Include it in exactly one file of a program (it includes test.h).
 #pragma once
 
 #include "test.h"
