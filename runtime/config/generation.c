@@ -28,6 +28,9 @@ static void hash_document(str_t document, char out[33])
 
 static void destroy(generation_t *g)
 {
+    ASSERT(!g->runtime || g->runtime_free,
+           "who hangs state on a generation says how to free it");
+    ASSERT(!g->script || g->script_free, "who hangs state on a generation says how to free it");
     if (g->script && g->script_free)
         g->script_free(g->script);
     if (g->runtime && g->runtime_free)

@@ -53,8 +53,7 @@ struct route {
     bool strip_path, preserve_host, request_buffering, response_buffering;
     uint16_t https_redirect_status_code;
     uint8_t path_handling; // 0: v0, 1: v1
-    uint32_t
-        phases; // phases in which some plugin may run for this route (generation_set_phases)
+    uint32_t phases; // in which some plugin may run for this route (generation_set_phases)
     uint32_t plugin_phases; // unused by config; core may cache
     const route_rule_t *rule;
     str_t json;

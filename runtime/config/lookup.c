@@ -6,6 +6,7 @@
 void lookup_init(lookup_t *l, arena_t *a, uint32_t n)
 {
     uint64_t size = 8;
+    ASSERT(n < UINT32_MAX / 2, "entries are counted in 32 bits, with one to spare");
     while (size < (uint64_t)n * 2)
         size *= 2;
     *l = (lookup_t){.slots = arena_zalloc(a, size * sizeof *l->slots), .mask = size - 1};

@@ -9,10 +9,10 @@
 
 enum {
     MATCH_STEPS_MAX = 100000,
-    DEPTH_MAX = 1000,
+    DEPTH_MAX = 20000,
     HEAP_MAX_KIB = 4096,
     JIT_STACK_MIN = 16 * 1024,
-    JIT_STACK_MAX = 256 * 1024,
+    JIT_STACK_MAX = 1024 * 1024,
     GROUPS_MAX = 64,
 };
 

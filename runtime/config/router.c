@@ -134,6 +134,7 @@ static int checks_match(const search_t *s, const path_rule_t *rule)
 static void take_captures(search_t *s, const path_rule_t *rule, int n, const size_t *spans)
 {
     route_match_t *out = s->out;
+    ASSERT(spans[1] <= s->in->path.n, "a match ends inside of the path");
     out->n_captures = n < CAPTURES_MAX ? (uint32_t)n : CAPTURES_MAX;
     out->prefix = spans[1];
     for (uint32_t i = 0; i < out->n_captures; i++) {
@@ -263,6 +264,8 @@ static void report_limit(const search_t *s)
 void router_match(const router_t *r, const route_input_t *in, route_match_t *out)
 {
     search_t s = {.r = r, .in = in, .out = out, .best = UINT32_MAX, .gave_up = UINT32_MAX};
+    ASSERT(r->matcher != NULL, "a router is matched after it was built");
+    ASSERT(in->path.n == 0 || in->path.p != NULL, "a path has bytes or is empty");
     out->route = NULL;
     out->wrong_protocol = out->gave_up = false;
     out->prefix = 0;
@@ -283,6 +286,7 @@ void router_match(const router_t *r, const route_input_t *in, route_match_t *out
     }
     if (s.best == UINT32_MAX)
         return;
+    ASSERT(s.best < r->n_rules, "a rank names a rule");
     out->route = r->rules[s.best].route;
     out->wrong_protocol = !in->tls && !(out->route->protocols & PROTO_HTTP);
 }

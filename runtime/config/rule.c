@@ -76,6 +76,7 @@ static int read_headers(decoder_t *d, str_t object, route_rule_t *rule)
 
 static void mask_address(net_rule_t *net)
 {
+    ASSERT(net->bits <= 128, "an address has 128 bits");
     for (unsigned byte = 0; byte < sizeof net->address.s6_addr; byte++) {
         unsigned first = byte * 8;
         unsigned kept = net->bits <= first ? 0 : net->bits - first;

@@ -1,6 +1,8 @@
 // The path sent upstream: Kong's path_handling v0 and v1, row for row. Part of router.h.
 #include "config/router.h"
 
+#include "base/check.h"
+
 static str_t join(arena_t *a, str_t left, str_t middle, str_t right)
 {
     if (middle.n + right.n == 0)
@@ -67,6 +69,7 @@ static str_t kept_v0(arena_t *a, str_t base, str_t path)
 str_t router_upstream_path(arena_t *a, const route_t *route, str_t service_path, str_t path,
                            size_t prefix)
 {
+    ASSERT(prefix <= path.n, "the matched prefix is part of the path");
     str_t base = service_path.n ? service_path : STR("/");
     str_t postfix = route->strip_path ? postfix_of(path, prefix) : path;
     if (route->path_handling == 1)

@@ -167,6 +167,7 @@ static void run_lua(run_t *run)
 
 int loader_run(const loader_input_t *in, loader_result_t *out)
 {
+    ASSERT(in->settings && in->share, "the loader needs the settings and the share directory");
     source_files_t files = {0};
     *out = (loader_result_t){0};
     source_files_read(in->settings, &files, out);

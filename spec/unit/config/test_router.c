@@ -251,6 +251,18 @@ TEST(a_regex_at_its_limit_refuses_the_request)
     generation_release(g);
 }
 
+TEST(the_limits_leave_room_for_the_longest_paths)
+{
+    generation_t *g = make(STR("{\"name\":\"long\",\"paths\":[\"~/((a|b)c?)+(/[^/]+)*$\"]}"));
+    char path[8193] = "/";
+    for (unsigned i = 1; i < 8192; i++)
+        path[i] = i % 1000 == 0 ? '/' : i > 1000 ? 'x' : "ab"[i % 2];
+    route_match_t m = ask(g, (ask_t){.path = path});
+    CHECK_EQ_STR(name_of(&m), "long");
+    CHECK_EQ_INT(m.prefix, 8192);
+    generation_release(g);
+}
+
 TEST(regex_check_for_the_loader)
 {
     char why[200] = "";
