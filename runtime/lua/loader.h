@@ -18,8 +18,8 @@ typedef struct loader_result {
     uint32_t errors, warnings;
 } loader_result_t;
 
-// A path of config_paths is a file, or a directory whose *.yaml, *.yml and *.json are read in byte order (names with a leading dot
-// are not, nor are directories in it, but for plugins/, which may hold plugins). 0 with a document and perhaps warnings,
+// A path of config_paths is a file, or a directory whose *.yaml, *.yml and *.json are read in byte order; names with a leading dot
+// are not, nor gateway.yaml (the node's settings), nor directories in it, but for plugins/, which may hold plugins. 0 with a document and perhaps warnings,
 // or -1 with at least one error. *out is filled and owned in both cases; dispose of it.
 int loader_run(const loader_input_t *in, loader_result_t *out);
 void loader_result_dispose(loader_result_t *r);

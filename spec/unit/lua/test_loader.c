@@ -140,6 +140,7 @@ TEST(directories_are_read_in_byte_order_without_dotted_names)
     put("d/2.yml", "_format_version: \"3.0\"\nservices:\n- {name: two, url: \"http://h\"}\n");
     put("d/.hidden.yaml", "not: [valid\n");
     put("d/readme.txt", "not: [valid\n");
+    put("d/gateway.yaml", "log_level: info\n");
     put("d/sub/x.yaml", "not: [valid\n");
     put("d/folder.yaml/x", "x");
     CHECK_EQ_INT(load("d/", "", &r), 0);
