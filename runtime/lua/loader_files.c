@@ -81,8 +81,10 @@ static void read_source(source_files_t *files, const char *path, loader_result_t
 static int is_source_name(const struct dirent *entry)
 {
     str_t name = str_from(entry->d_name);
-    return name.p[0] != '.' && (str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml")) ||
-                                str_ends(name, STR(".json")));
+    if (name.p[0] == '.' || str_eq(name, STR("gateway.yaml")))
+        return 0;
+    return str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml")) ||
+           str_ends(name, STR(".json"));
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
