@@ -1,6 +1,8 @@
 -- Ranges of addresses ("10.0.0.0/8", "::1"): parsed once, then asked whether they hold an address.
 -- Pure. An IPv4 address is the same as its IPv4-mapped IPv6 form.
 
+local is_ip = require("moongate.schema.address").is_ip
+
 local floor = math.floor
 
 local M = {}
@@ -71,7 +73,7 @@ end
 
 --- The 16 bytes of an address, or nil when the text is none.
 function M.address(text)
-  return parse_v4(text) or parse_v6(text)
+  return is_ip(text) and (parse_v4(text) or parse_v6(text)) or nil
 end
 
 --- A range {bytes, bits}, or nil when the text is none.

@@ -15,7 +15,7 @@ local AFTER_HEAD, BEFORE_HEAD, BODY_FILTER = phases.AFTER_HEAD, phases.BEFORE_HE
 local JSON_TYPE = "application/json; charset=utf-8"
 local SENT = "headers have already been sent"
 local get_header, wire_name, set_field = response.header, fields.wire_name, fields.set
-local concat, type, pairs, lower = table.concat, type, pairs, string.lower
+local concat, type, lower = table.concat, type, string.lower
 
 local _M = {}
 
@@ -63,12 +63,12 @@ function _M.set_status(status)
   end
 end
 
---- Sets a header field; an array sets several lines. Before the service answers, it is recorded.
+--- Sets a header field ("X_Foo" is X-Foo); an array sets several lines. Before the service answers, it is recorded.
 -- phases: rewrite to header_filter. value: string, number, boolean or array of these. Raises when the head has been sent.
 function _M.set_header(name, value)
   check(BEFORE_HEAD)
   checks.header(name, value)
-  set_field(response, name, value, 2)
+  set_field(response, wire_name(name), value, 2)
 end
 
 --- Adds a field line beside those of the same name.
@@ -76,7 +76,7 @@ end
 function _M.add_header(name, value)
   check(BEFORE_HEAD)
   checks.header(name, value)
-  fields.add(response, name, value, 2)
+  fields.add(response, wire_name(name), value, 2)
 end
 
 --- Takes all lines of a field away.
@@ -84,7 +84,7 @@ end
 function _M.clear_header(name)
   check(BEFORE_HEAD)
   checks.string(name, "header")
-  local ok, err = response.clear_header(name)
+  local ok, err = response.clear_header(wire_name(name))
   if not ok then
     error(err, 2)
   end
@@ -96,7 +96,7 @@ function _M.set_headers(headers)
   check(BEFORE_HEAD)
   checks.headers(headers)
   for _, name in ipairs(fields.sorted_names(headers)) do
-    set_field(response, name, headers[name], 2)
+    set_field(response, wire_name(name), headers[name], 2)
   end
 end
 
@@ -158,34 +158,12 @@ local function set_headers(headers, level)
     if key == "content-type" then
       content_type = fields.single(headers[name])
     elseif not FRAMING[key] then
-      set_field(response, name, headers[name], level + 1)
+      set_field(response, wire_name(name), headers[name], level + 1)
     elseif key == "transfer-encoding" then
       log.warn("manually setting Transfer-Encoding: ignored")
     end
   end
   return content_type
-end
-
-local function check_answer(status, low, headers)
-  if type(status) ~= "number" then
-    error("code must be a number", 3)
-  elseif status < low or status > 599 or status % 1 ~= 0 then
-    error("code must be a number between " .. low .. " and 599", 3)
-  elseif headers ~= nil and type(headers) ~= "table" then
-    error("headers must be a nil or table", 3)
-  elseif response.head_sent() then
-    error(SENT, 3)
-  end
-  if headers then
-    for name, value in pairs(headers) do
-      if type(name) ~= "string" then
-        error(('invalid header name "%s": got %s, expected string'):format(tostring(name), type(name)), 3)
-      elseif value == nil or type(value) == "function" or type(value) == "userdata" then
-        error(('invalid value for "%s": got %s, expected string, number, boolean or array of strings')
-          :format(name, type(value)), 3)
-      end
-    end
-  end
 end
 
 --- Answers now; no later access plugin runs, the service is not asked; header_filter, body_filter and log do run.
@@ -194,7 +172,13 @@ end
 -- Example: return kong.response.exit(403, { message = "no" }, { ["X-Why"] = "policy" })
 function _M.exit(status, body, headers)
   check(BEFORE_HEAD)
-  check_answer(status, 100, headers)
+  checks.status(status, 100)
+  if headers ~= nil then
+    checks.headers(headers, "headers must be a nil or table")
+  end
+  if response.head_sent() then
+    error(SENT, 2)
+  end
   local kind = type(body)
   if body ~= nil and kind ~= "string" and kind ~= "table" then
     error("body must be a nil, string or table", 2)
@@ -212,7 +196,13 @@ end
 -- Does not return, but in header_filter.
 function _M.error(status, message, headers)
   check(BEFORE_HEAD)
-  check_answer(status, 400, headers)
+  checks.status(status, 400)
+  if headers ~= nil then
+    checks.headers(headers, "headers must be a nil or table")
+  end
+  if response.head_sent() then
+    error(SENT, 2)
+  end
   if message ~= nil and type(message) ~= "string" and type(message) ~= "table" then
     error("message must be a nil, string or table", 2)
   end
