@@ -18,13 +18,13 @@
 #include "core/node.h"
 #include "core/stats.h"
 
-enum { REPORT_MS = 1000, N_SIGNALS = 5, PATH_BYTES = 4096 };
+enum { REPORT_MS = 1000, SHUT_LAG_MS = 20, N_SIGNALS = 5, PATH_BYTES = 4096 };
 
 struct control {
     worker_t *worker;
     int fd;
     io_watch_t *watch;
-    io_timer_t report;
+    io_timer_t report, shut;
     io_signal_t *signals[N_SIGNALS];
     const settings_t *original; // the worker's
     settings_t settings;        // the same with another drain delay; its slices are borrowed
@@ -32,12 +32,16 @@ struct control {
     bool terminating;
 };
 
-// How a process without a master reloads.
+// What a process without a master does for itself.
 static control_load_fn loader;
+static const int *proxy_fds;
+static unsigned n_proxy_fds;
 
-void control_set_loader(control_load_fn load)
+void control_set_alone(control_load_fn load, const int *fds, unsigned n)
 {
     loader = load;
+    proxy_fds = fds;
+    n_proxy_fds = n;
 }
 
 // ---- messages ----
@@ -283,12 +287,22 @@ static void reload_alone(control_t *c)
     loop_queue_work(c->worker->loop, reload_work, reload_done, r);
 }
 
+// The worker has stopped accepting; what still came is refused from now on instead of waiting for nobody.
+static void shut_alone(io_timer_t *t)
+{
+    (void)t;
+    for (unsigned i = 0; i < n_proxy_fds; i++)
+        shutdown(proxy_fds[i], SHUT_RDWR);
+}
+
 static void terminate_alone(control_t *c, uint32_t delay_ms)
 {
     if (c->terminating)
         worker_stop(c->worker);
     else
         drain(c, delay_ms);
+    if (!c->terminating)
+        io_timer_start(&c->shut, delay_ms + SHUT_LAG_MS);
     c->terminating = true;
 }
 
@@ -314,9 +328,10 @@ static void on_signal(void *arg, int signum)
     }
 }
 
+static const int SIGNALS[N_SIGNALS] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
+
 static void start_signals(control_t *c)
 {
-    static const int SIGNALS[N_SIGNALS] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
     for (int i = 0; i < N_SIGNALS; i++)
         c->signals[i] = loop_signal_start(c->worker->loop, SIGNALS[i], on_signal, c);
 }
@@ -341,6 +356,7 @@ control_t *control_start(worker_t *w, int fd)
     if (node_id()[0])
         memcpy(w->node_id, node_id(), sizeof w->node_id);
     io_timer_init(&c->report, w->loop, report);
+    io_timer_init(&c->shut, w->loop, shut_alone);
     report(&c->report);
     if (fd < 0) {
         start_signals(c);
@@ -360,14 +376,17 @@ void control_stop(control_t *c)
     if (c->watch)
         loop_watch_stop(c->watch);
     for (int i = 0; i < N_SIGNALS; i++) {
-        if (c->signals[i])
-            loop_signal_stop(c->signals[i]);
+        if (!c->signals[i])
+            continue;
+        loop_signal_stop(c->signals[i]);
+        signal(SIGNALS[i], SIG_IGN);  // the end is near: one more signal must not spoil the exit code
     }
     if (c->reload)
         c->reload->forgotten = true;
     while (c->reload)
         loop_turn(c->worker->loop, 10);
     io_timer_stop(&c->report);
+    io_timer_stop(&c->shut);
     c->worker->settings = c->original;
     stats_slot_report(0, 0);
     free(c);

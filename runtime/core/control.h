@@ -41,8 +41,9 @@ typedef struct control control_t;
 
 // Runs the loader for a process without a master: 0 and the document appended, or -1 and the problems, one a line.
 typedef int (*control_load_fn)(const settings_t *s, buf_t *document, buf_t *problems);
-// Must be set before control_start when there is no master; a reload is refused otherwise.
-void control_set_loader(control_load_fn load);
+// What a process without a master needs, before control_start: how to read the configuration (a reload is refused without), and the proxy
+// listeners' descriptors (borrowed), which it shuts itself at the end of the drain delay.
+void control_set_alone(control_load_fn load, const int *proxy_fds, unsigned n);
 
 // Called by worker_run once the first generation is in use and the listeners accept: tells the master so, and obeys from now on.
 // fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT and SIGUSR1 are handled here instead.

@@ -22,7 +22,7 @@
 #include "core/shdict.h"
 #include "core/stats.h"
 
-enum { TICK_MS = 250, STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SHUT_LAG_MS = 20, SERIES_MAX = 20000 };
+enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SHUT_LAG_MS = 20, SERIES_MAX = 20000 };
 
 // ---- shared memory ----
 
@@ -276,7 +276,7 @@ static void read_signals(master_t *m)
 
 static int next_wait_ms(const master_t *m)
 {
-    uint64_t now_ms = master_now_ms(), due_ms = now_ms + TICK_MS;
+    uint64_t now_ms = master_now_ms(), due_ms = now_ms + MASTER_TICK_MS;
     const uint64_t moments[] = {m->close_at_ms, m->deadline_ms};
     for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
         due_ms = moments[i] && moments[i] < due_ms ? moments[i] : due_ms;
@@ -359,7 +359,7 @@ static int serve_alone(master_t *m)
     m->n_slots = 1;
     stats_use_slot(0);
     if (load_alone(m, &document) == 0 && master_bind(m) == 0) {
-        control_set_loader(m->o->load);
+        control_set_alone(m->o->load, m->slots[0].fds, m->s->n_proxy_listen);
         worker_opts_t o = {.settings = m->s, .script = m->o->script, .listen_fds = m->slots[0].fds, .document = buf_str(&document).p,
                            .document_n = document.n, .control_fd = -1, .heartbeat = m->beats};
         code = worker_run(&o);

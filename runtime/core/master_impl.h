@@ -8,6 +8,7 @@
 
 enum {
     SLOTS_MAX = 128,
+    MASTER_TICK_MS = 100,         // how often the master looks around without being told
     FDS_MAX = 2 * LISTEN_MAX,     // listening descriptors of one slot
     BEAT_STRIDE = 8,              // uint64_t's between two heartbeats: a cache line
     RECENT_DEATHS = 5,

@@ -15,7 +15,7 @@
 #include "core/master_impl.h"
 #include "core/stats.h"
 
-enum { CRASH_LOOP_MS = 10000, DELAY_FIRST_MS = 100, DELAY_MAX_MS = 1000, START_MS = 60000, ABORT_GRACE_MS = 200 };
+enum { HANG_MIN_MS = 500, CRASH_LOOP_MS = 10000, DELAY_FIRST_MS = 100, DELAY_MAX_MS = 1000, START_MS = 60000, ABORT_GRACE_MS = 200 };
 
 uint64_t master_now_ms(void)
 {
@@ -231,15 +231,15 @@ void slots_check_beats(master_t *m)
 {
     uint64_t now_ms = master_now_ms(), gap_ms = now_ms - m->last_turn_ms;
     m->last_turn_ms = now_ms;
-    bool paused = gap_ms > m->s->worker_hang_ms / 2;  // we did not run ourselves: blame nobody
-    for (unsigned i = 0; i < m->n_slots && m->s->worker_hang_ms; i++) {
+    bool paused = gap_ms > 4 * MASTER_TICK_MS;  // we did not run ourselves (a stopped machine): blame nobody
+    uint64_t hang_ms = m->s->worker_hang_ms > HANG_MIN_MS ? m->s->worker_hang_ms : HANG_MIN_MS;  // workers beat every 200 ms
+    for (unsigned i = 0; i < m->n_slots; i++) {
         slot_t *s = &m->slots[i];
         uint64_t beat_ms = m->beats[i * BEAT_STRIDE];
         uint64_t silent_ms = now_ms > beat_ms ? now_ms - beat_ms : 0;
-        uint64_t allowed_ms = s->ready ? m->s->worker_hang_ms : START_MS;
         if (paused && s->pid)
             m->beats[i * BEAT_STRIDE] = now_ms;
-        else if (s->pid && (silent_ms > allowed_ms || s->aborted_ms))
+        else if (s->pid && (silent_ms > (s->ready ? hang_ms : START_MS) || s->aborted_ms))
             end_hung(s, i, silent_ms, now_ms);
     }
 }

@@ -338,7 +338,7 @@ static bool has_proxy_work(const worker_t *w)
 
 void worker_check_drained(worker_t *w)
 {
-    if (w->draining && w->drain_closed && !has_proxy_work(w))
+    if (w->draining && w->drain_closed && !w->stopping && !has_proxy_work(w))
         worker_stop(w);
 }
 
