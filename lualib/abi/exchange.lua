@@ -144,17 +144,13 @@ _M.tap = native.tap
 -- overflow, first_event_ms (since the request began), content_bytes. nil without a tap.
 _M.tap_result = native.tap_result
 
-local num = c.num
+local gateway_ms, upstream_ms = num_of(C.MG_LATENCY_GATEWAY), num_of(C.MG_LATENCY_UPSTREAM)
+local request_ms, receive_ms = num_of(C.MG_LATENCY_REQUEST), num_of(C.MG_LATENCY_RECEIVE)
 
 -- Milliseconds spent by the gateway, by the upstream until its head came, by the whole request
 -- until now; each nil while unknown.
 function _M.latencies()
-  local out = {}
-  for i, which in ipairs({ C.MG_LATENCY_GATEWAY, C.MG_LATENCY_UPSTREAM, C.MG_LATENCY_REQUEST,
-    C.MG_LATENCY_RECEIVE }) do
-    out[i] = C.mg_request_num(which, num) == 0 and num[0] or nil
-  end
-  return out[1], out[2], out[3], out[4]
+  return gateway_ms(), upstream_ms(), request_ms(), receive_ms()
 end
 
 -- Asks that the calling plugin's OPTIONAL phase ("header_filter", "body_filter", "response",

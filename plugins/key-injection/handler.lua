@@ -1,69 +1,109 @@
 -- key-injection: puts the upstream's credential on the request and takes the client's own off, so that
 -- keys stay with the gateway. For LLM providers ai-proxy does this itself.
--- Invariant: the injected value is never logged and never goes back to the client.
+-- Invariant: the injected value is never logged and never goes back to the client; a request either
+-- gets it or is refused.
 
 local exchange = require "moongate.abi.exchange"
 local json_encode = require "moongate.util.json_encode"
+local query = require "moongate.util.query"
 local request = require "moongate.abi.request"
 
 local kong = kong
 
 local KeyInjection = {
-  PRIORITY = 769, -- after authentication and limits, which may need what the client sent
+  PRIORITY = 1, -- after every plugin that may need, log or echo what the client sent
   VERSION = "1.0.0",
 }
 
-local function take_off(conf)
-  for _, name in ipairs(conf.remove_headers) do
-    request.clear_header(name)
+-- Raises when the credential is not there, as after a reference to a secret that nobody has set.
+local function check_secret(value, field)
+  if value == nil or value == "" then
+    error("key-injection: config." .. field .. " is empty: the request is not sent without it")
   end
-  local query = request.query()
-  if not query or query == "" then
+end
+
+-- Header ------------------------------------------------------------------------------------------
+
+local function put_header(conf, kept)
+  local name, value = conf.header_name, kept
+  if not value then
+    check_secret(conf.header_value, "header_value")
+    value = conf.header_value
+  end
+  if not request.set_header(name, value) then
+    error("key-injection: config.header_value holds a byte that a header field cannot hold")
+  end
+end
+
+local function take_off_headers(conf)
+  local names = conf.remove_headers
+  for i = 1, #names do
+    request.clear_header(names[i])
+  end
+end
+
+-- Query -------------------------------------------------------------------------------------------
+
+local function change_query(conf)
+  local before = exchange.query()
+  local after, names = before or "", conf.remove_query
+  local in_query = conf.param_location == "query"
+  local kept = in_query and conf.allow_override and query.value(before, conf.param_name)
+  for i = 1, #names do
+    if not (kept and names[i] == conf.param_name) then
+      after = query.without(after, names[i])
+    end
+  end
+  if in_query and not kept then
+    check_secret(conf.param_value, "param_value")
+    after = query.with(query.without(after, conf.param_name), conf.param_name, conf.param_value)
+  end
+  if after ~= (before or "") then
+    exchange.set_query(after)
+  end
+end
+
+-- Body --------------------------------------------------------------------------------------------
+
+local function refuse_body(status, why)
+  return kong.response.error(status, "request body cannot carry the upstream's credential: " .. why)
+end
+
+local function is_json(content_type)
+  return content_type == nil or content_type:lower():find("^%s*application/[%w.+-]*json") ~= nil
+end
+
+local function put_in_body(conf)
+  check_secret(conf.param_value, "param_value")
+  if not is_json(request.header("Content-Type")) then
+    return refuse_body(415, "it must be JSON (Content-Type: application/json)")
+  end
+  local ok, err = exchange.read_body()
+  if not ok then
+    return refuse_body(err == "too large" and 413 or 400, err)
+  end
+  ok, err = exchange.json_open()
+  if not ok then
+    return refuse_body(400, "it must be a JSON object: " .. err)
+  end
+  if conf.allow_override and exchange.json_type(conf.param_name) then
     return
   end
-  for _, name in ipairs(conf.remove_query) do
-    if query:find(name, 1, true) then
-      kong.service.request.clear_query_arg(name)
-    end
-  end
-end
-
-local function into_query(conf)
-  local args = kong.request.get_query()
-  args[conf.param_name] = conf.param_value
-  for _, name in ipairs(conf.remove_query) do
-    if name ~= conf.param_name then
-      args[name] = nil
-    end
-  end
-  kong.service.request.set_query(args)
-end
-
-local function into_body(conf)
-  local ok, err = exchange.read_body()
-  if ok then
-    ok, err = exchange.json_open()
-  end
+  ok, err = exchange.json_set(conf.param_name, json_encode.encode(conf.param_value))
   if not ok then
-    return kong.response.error(400, "request body cannot take the upstream's credential: " .. err)
-  end
-  if not (conf.allow_override and exchange.json_type(conf.param_name)) then
-    exchange.json_set(conf.param_name, json_encode.encode(conf.param_value))
+    error("key-injection: cannot set " .. conf.param_name .. " in the request body: " .. err)
   end
 end
 
 function KeyInjection:access(conf)
-  local kept = conf.allow_override and conf.header_name and request.header(conf.header_name)
-  local kept_arg = conf.allow_override and conf.param_location == "query"
-    and kong.request.get_query_arg(conf.param_name)
-  take_off(conf)
+  local kept = conf.header_name and conf.allow_override and request.header(conf.header_name)
+  take_off_headers(conf)
   if conf.header_name then
-    request.set_header(conf.header_name, kept or conf.header_value)
+    put_header(conf, kept)
   end
-  if conf.param_location == "query" and not kept_arg then
-    into_query(conf)
-  elseif conf.param_location == "body" then
-    return into_body(conf)
+  change_query(conf)
+  if conf.param_location == "body" then
+    return put_in_body(conf)
   end
 end
 

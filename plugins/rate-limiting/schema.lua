@@ -11,28 +11,28 @@ local function limit(period)
   } }
 end
 
--- A window may not allow less than a smaller one.
+-- A longer window may not allow less than a shorter one.
 local function check_order(config)
-  local last_name, last
-  for _, name in ipairs(PERIODS) do
-    local value = config[name]
-    if type(value) == "number" then
-      if last and value < last then
+  for i, shorter in ipairs(PERIODS) do
+    for j = i + 1, #PERIODS do
+      local longer = PERIODS[j]
+      local less, more = config[longer], config[shorter]
+      if type(less) == "number" and type(more) == "number" and less < more then
         return nil, ("The limit for %s(%.1f) cannot be lower than the limit for %s(%.1f)"):format(
-          name, value, last_name, last)
+          longer, less, shorter, more)
       end
-      last_name, last = name, value
     end
   end
-  return last ~= nil or nil, "at least one of the limits must be set: 'second', 'minute', 'hour', "
-    .. "'day', 'month', 'year'"
+  return true
 end
 
+-- As schema/redis.lua, but for ssl_verify, which this plugin does not turn on by itself.
 local redis = {
-  type = "record",
+  type = "record", required = true, description = "The Redis server of policy redis.",
   fields = {
-    { host = { type = "string", referenceable = true, description = "Host of the Redis server." } },
-    { port = typedefs.port { default = 6379, description = "Port of the Redis server." } },
+    { host = typedefs.redis_host },
+    { port = typedefs.port { default = 6379, referenceable = true,
+      description = "Port of the Redis server." } },
     { username = { type = "string", referenceable = true, description = "ACL user." } },
     { password = { type = "string", referenceable = true, encrypted = true, len_min = 0,
       description = "Password of the user, or of the server." } },
@@ -41,12 +41,13 @@ local redis = {
     { ssl = { type = "boolean", required = true, default = false, description = "Use TLS." } },
     { ssl_verify = { type = "boolean", required = true, default = false,
       description = "Verify the server's certificate." } },
-    { server_name = typedefs.sni { description = "Server name to send and verify." } },
+    { server_name = typedefs.redis_server_name },
   },
 }
 
 local function older(name, kind, to)
-  return { [name] = { type = kind, len_min = kind == "string" and 0 or nil, translate = to,
+  return { [name] = { type = kind, len_min = kind == "string" and 0 or nil,
+    description = "Older name of redis." .. to .. ".",
     func = function(value)
       return { redis = { [to] = value } }
     end } }

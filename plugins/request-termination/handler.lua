@@ -1,4 +1,8 @@
--- request-termination: answers requests itself, with a fixed status and message or body.
+-- request-termination: answers requests itself, with a fixed status and message or body, or with a
+-- copy of the request.
+-- Not an error page of the gateway's own: those carry a request_id.
+
+local node = require "moongate.abi.node"
 
 local kong = kong
 
@@ -10,6 +14,7 @@ local DEFAULT_MESSAGES = {
   [502] = "Bad Gateway",
   [503] = "Service unavailable",
 }
+local DEFAULT_TYPE = "application/json; charset=utf-8"
 
 local RequestTermination = {
   PRIORITY = 2,
@@ -20,27 +25,43 @@ local function is_triggered(name)
   return kong.request.get_header(name) ~= nil or kong.request.get_query_arg(name) ~= nil
 end
 
-local function echo(conf, status)
-  local captures = kong.request.get_uri_captures()
+-- The captures with text keys, as JSON needs them ("0" is the whole match).
+local function captures()
+  local found = kong.request.get_uri_captures()
+  if not found then
+    return nil
+  end
+  local unnamed = {}
+  for i, text in pairs(found.unnamed or {}) do
+    unnamed[tostring(i)] = text
+  end
+  return { named = found.named, unnamed = unnamed }
+end
+
+local function copy_of_request()
+  return {
+    scheme = kong.request.get_scheme(),
+    host = kong.request.get_host(),
+    port = kong.request.get_port(),
+    headers = kong.request.get_headers(),
+    query = kong.request.get_query(),
+    body = kong.request.get_body() or nil,
+    raw_body = kong.request.get_raw_body() or nil,
+    method = kong.request.get_method(),
+    path = kong.request.get_path(),
+    uri_captures = captures(),
+  }
+end
+
+local function echo(status, message)
   return kong.response.exit(status, {
-    message = conf.message or DEFAULT_MESSAGES[status],
+    message = message,
     kong = {
       node_id = kong.node.get_id(),
-      worker_pid = ngx.worker.pid(),
+      worker_pid = node.worker_pid(),
       hostname = kong.node.get_hostname(),
     },
-    request = {
-      scheme = kong.request.get_scheme(),
-      host = kong.request.get_host(),
-      port = kong.request.get_port(),
-      headers = kong.request.get_headers(),
-      query = kong.request.get_query(),
-      body = kong.request.get_body(),
-      raw_body = kong.request.get_raw_body(),
-      method = kong.request.get_method(),
-      path = kong.request.get_path(),
-      uri_captures = captures and { named = captures.named, unnamed = captures.unnamed } or nil,
-    },
+    request = copy_of_request(),
     matched_route = kong.router.get_route(),
     matched_service = kong.router.get_service(),
   })
@@ -51,14 +72,15 @@ function RequestTermination:access(conf)
     return
   end
   local status = conf.status_code
+  local message = conf.message or DEFAULT_MESSAGES[status]
   if conf.echo then
-    return echo(conf, status)
+    return echo(status, message)
   elseif conf.body then
     return kong.response.exit(status, conf.body, {
-      ["Content-Type"] = conf.content_type or "application/json; charset=utf-8",
+      ["Content-Type"] = conf.content_type or DEFAULT_TYPE,
     })
   end
-  return kong.response.exit(status, { message = conf.message or DEFAULT_MESSAGES[status] })
+  return kong.response.exit(status, message and { message = message } or nil)
 end
 
 return RequestTermination
