@@ -89,6 +89,7 @@ struct bridge {
     list_t socket_pools;   // idle cosockets (socket_pool.c)
     list_t timers;         // pending (timer.c)
     unsigned timers_pending, timers_running;
+    struct tls_ctx *client_tls[2];  // of cosockets: without and with verification
     int32_t *free_slots;   // stack of slots
     uint32_t n_free_slots, n_slots;
     // Lua functions and tables, by registry reference.

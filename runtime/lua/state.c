@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/tls.h"
 
 static const char *share_dir = ".";  // set once by main, before any thread
 
@@ -156,6 +157,9 @@ static void script_close(worker_t *w)
     ASSERT(list_empty(&w->requests), "requests end before the script is closed");
     phases_close(b);
     socket_pools_close(b);
+    for (int i = 0; i < 2; i++)
+        if (b->client_tls[i])
+            tls_release(b->client_tls[i]);
     while (!list_empty(&b->pool)) {
         thread_t *t = CONTAINER_OF(b->pool.next, thread_t, links);
         list_unlink(&t->links);
