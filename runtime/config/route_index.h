@@ -9,7 +9,7 @@
 #include "config/router.h"
 #include "config/rule.h"
 
-enum { INDEXED_PREFIX_MAX = 255 };
+enum { INDEXED_PREFIX_MAX = 255, KEYED_MIN = 8, KEYED_VALUE_MAX = 255 };
 
 typedef struct value_check {
     str_t text;       // compared without case, unless
@@ -45,11 +45,18 @@ typedef struct index_entry {
     uint16_t port; // 0: any
 } index_entry_t;
 
+// When many rules share a node, those that ask a plain value of one header stand in lists of their own, by that value.
 typedef struct index_node {
     str_t label;
-    uint32_t entries, n_entries;   // by rank
+    uint32_t entries, n_entries;   // by rank; without those that stand in lists
     uint32_t children, n_children; // by first byte of the label
+    const header_check_t *key;     // the header of the lists; NULL: there are none
 } index_node_t;
+
+// Entries of one node for one header value.
+typedef struct index_list {
+    uint32_t entries, n_entries; // by rank
+} index_list_t;
 
 typedef enum host_kind {
     HOST_EXACT,
@@ -80,6 +87,8 @@ struct router {
     index_node_t *nodes;
     uint8_t *first_bytes; // of each node's label, beside nodes
     index_entry_t *entries;
+    index_list_t *lists;
+    lookup_t keyed; // list by router_value_hash
     matcher_t *matcher;
     uint64_t warned_us; // when a limit was last reported
 };
@@ -92,6 +101,9 @@ static inline uint64_t router_host_hash(const router_t *r, host_kind_t kind, str
 {
     return str_hash(text, r->seed + (uint64_t)kind);
 }
+
+// Hash of a header value (without case, at most KEYED_VALUE_MAX bytes) as a key of the node's lists.
+uint64_t router_value_hash(const router_t *r, uint32_t node, str_t value);
 
 // Splits a configured host into name and port (0: none); "[v6]" keeps its brackets.
 str_t host_split_port(str_t host, uint16_t *port);

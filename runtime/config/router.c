@@ -162,10 +162,10 @@ static int path_matches(search_t *s, const path_rule_t *rule)
     return 1;
 }
 
-static void try_entries(search_t *s, const index_node_t *node)
+static void try_entries(search_t *s, uint32_t first, uint32_t n)
 {
-    const index_entry_t *entry = &s->r->entries[node->entries];
-    for (uint32_t i = 0; i < node->n_entries; i++, entry++) {
+    const index_entry_t *entry = &s->r->entries[first];
+    for (uint32_t i = 0; i < n; i++, entry++) {
         if (entry->rank >= s->best || entry->rank >= s->gave_up)
             return;
         if (entry->port && entry->port != s->in->port)
@@ -181,6 +181,30 @@ static void try_entries(search_t *s, const index_node_t *node)
             s->best = entry->rank;
         return;
     }
+}
+
+// The lists of the values that the request has for the node's header.
+static void try_lists(search_t *s, const index_node_t *node)
+{
+    uint32_t from = 0, list;
+    const header_t *line;
+    while (s->in->headers &&
+           (line = headers_find(s->in->headers, node->key->id, node->key->name, from))) {
+        from = (uint32_t)(line - s->in->headers->v) + 1;
+        if (line->value.n > KEYED_VALUE_MAX)
+            continue;
+        uint64_t cursor = 0,
+                 hash = router_value_hash(s->r, (uint32_t)(node - s->r->nodes), line->value);
+        while ((list = lookup_next(&s->r->keyed, hash, &cursor)) != LOOKUP_NONE)
+            try_entries(s, s->r->lists[list].entries, s->r->lists[list].n_entries);
+    }
+}
+
+static void try_node(search_t *s, const index_node_t *node)
+{
+    try_entries(s, node->entries, node->n_entries);
+    if (node->key)
+        try_lists(s, node);
 }
 
 static const index_node_t *child_of(const router_t *r, const index_node_t *node, uint8_t byte)
@@ -212,7 +236,7 @@ static void search_tree(search_t *s, uint32_t root)
         node = rest.n ? child_of(s->r, node, (uint8_t)rest.p[0]) : NULL;
     }
     while (n)
-        try_entries(s, passed[--n]);
+        try_node(s, passed[--n]);
 }
 
 static void search_host(search_t *s, host_kind_t kind, str_t text)

@@ -1,4 +1,5 @@
-// The router: matching against a naive reference on random route sets, fixed cases of priorities, and upstream paths.
+// The router: matching against a naive reference on random route sets, fixed cases of priorities,
+// and times. Upstream paths are in test_upstream_path.c.
 #include "test.h"
 
 #include "base/buf.h"
@@ -271,81 +272,6 @@ TEST(regex_check_for_the_loader)
     CHECK_EQ_STR(why, "missing closing parenthesis at offset 9");
 }
 
-// --- upstream paths ---------------------------------------------------------------------------
-
-typedef struct path_case {
-    const char *service, *route;
-    bool strip;
-    uint8_t handling;
-    const char *request, *want;
-} path_case_t;
-
-// From the rules: base and postfix join with exactly one slash (v0), or with none added (v1).
-static const path_case_t path_cases[] = {
-    {"", "/", true, 0, "/", "/"},
-    {"", "/", true, 0, "/req", "/req"},
-    {"", "/rou", true, 0, "/rou", "/"},
-    {"", "/rou", true, 0, "/rou/", "/"},
-    {"", "/rou", true, 0, "/roureq", "/req"},
-    {"", "/rou", true, 0, "/rou/req", "/req"},
-    {"", "/rou", false, 0, "/rou", "/rou"},
-    {"", "/rou", false, 0, "/rou/req", "/rou/req"},
-    {"/", "/rou", true, 0, "/rou/req/", "/req/"},
-    {"/", "/", false, 0, "/", "/"},
-    {"/srv", "/", true, 0, "/", "/srv"},
-    {"/srv", "/", true, 0, "/req", "/srv/req"},
-    {"/srv", "/rou", true, 0, "/rou", "/srv"},
-    {"/srv", "/rou", true, 0, "/rou/", "/srv/"},
-    {"/srv", "/rou", true, 0, "/roureq", "/srv/req"},
-    {"/srv", "/rou", true, 0, "/rou/req", "/srv/req"},
-    {"/srv", "/rou/", true, 0, "/rou/", "/srv/"},
-    {"/srv", "/rou/", true, 0, "/rou/req", "/srv/req"},
-    {"/srv", "/rou", false, 0, "/rou", "/srv/rou"},
-    {"/srv", "/rou", false, 0, "/roureq", "/srv/roureq"},
-    {"/srv", "/", false, 0, "/", "/srv"},
-    {"/srv/", "/", true, 0, "/", "/srv/"},
-    {"/srv/", "/", true, 0, "/req", "/srv/req"},
-    {"/srv/", "/rou", true, 0, "/rou", "/srv"},
-    {"/srv/", "/rou", true, 0, "/rou/", "/srv/"},
-    {"/srv/", "/rou", true, 0, "/roureq", "/srv/req"},
-    {"/srv/", "/rou/", true, 0, "/rou/", "/srv/"},
-    {"/srv/", "/rou/", true, 0, "/rou/req", "/srv/req"},
-    {"/srv/", "/", false, 0, "/", "/srv/"},
-    {"/srv/", "/rou", false, 0, "/rou", "/srv/rou"},
-    {"/srv", "/rou", true, 0, "/rou..", "/srv"},
-    {"/srv", "/rou", true, 0, "/rou.", "/srv"},
-    {"/srv", "/rou", true, 0, "/rou../x", "/srv/x"},
-    {"/srv", "/rou", true, 0, "/rou./x", "/srv/x"},
-    {"/srv", "/rou", false, 0, "/rou../x", "/srv/rou../x"},
-    {"/srv", "", true, 0, "/", "/srv"},
-    {"/srv", "", true, 0, "/req", "/srv/req"},
-    {"/srv", "", true, 0, "/req/", "/srv/req/"},
-    {"/srv/", "", true, 0, "/", "/srv/"},
-    {"", "/rou", false, 1, "/roureq", "/roureq"},
-    {"/srv", "/rou", false, 1, "/roureq", "/srvroureq"},
-    {"/srv", "/rou", true, 1, "/roureq", "/srvreq"},
-    {"/srv", "/rou/", true, 1, "/rou/req", "/srvreq"},
-    {"/srv/", "/rou", true, 1, "/rou/req", "/srv/req"},
-    {"/srv/", "/rou", false, 1, "/rou/req", "/srv/rou/req"},
-    {"/srv", "/rou", true, 1, "/rou", "/srv"},
-};
-
-TEST(upstream_paths)
-{
-    for (unsigned i = 0; i < sizeof path_cases / sizeof *path_cases; i++) {
-        const path_case_t *c = &path_cases[i];
-        arena_t a;
-        arena_init(&a);
-        route_t route = {.strip_path = c->strip, .path_handling = c->handling};
-        str_t got = router_upstream_path(&a, &route, str_from(c->service), str_from(c->request),
-                                         strlen(c->route));
-        if (!CHECK_EQ_STR(got, c->want))
-            TEST_NOTE("service %s route %s strip %d v%d request %s", c->service, c->route,
-                      c->strip, c->handling, c->request);
-        arena_dispose(&a);
-    }
-}
-
 // --- against a naive reference ----------------------------------------------------------------
 // The reference knows only the document's values: it tries every path of every route, computes the
 // priority word anew, and keeps the best. Regexes come from a small set that it matches by hand.
@@ -373,7 +299,8 @@ static const char *const hosts[] = {"a.com", "b.a.com",  "*.a.com",    "a.*", "c
 static const char *const paths[] = {"/",        "/a",     "/a/",    "/a/b",       "/ab",
                                     "/abc",     "/b",     "/a/b/c", "~/a/[0-9]+", "~/a",
                                     "~/a(b|c)", "~/a/b$", "~/ab?c", "~/x|/a"};
-static const char *const tiers[] = {"gold", "silver"};
+static const char *const tiers[] = {"gold", "silver", "Bronze", "none"};
+static const char *const asked_tiers[] = {"gold", "SILVER", "bronze", "other"};
 static const char *const asked_hosts[] = {"a.com", "b.a.com", "c.b.a.com", "d.com",
                                           "a.org", "b.org",   "none"};
 static const char *const asked_paths[] = {"/",   "/a",  "/a/",  "/a/b", "/a/b/c",
@@ -434,7 +361,7 @@ static bool reference_others(const spec_t *s, const ask_t *q)
     for (int i = 0; i < s->n_hosts; i++)
         host = host || reference_host(s->hosts[i], q->host, q->port);
     for (int i = 0; i < s->n_tiers; i++)
-        tier = tier || (q->value && !strcmp(s->tiers[i], q->value));
+        tier = tier || (q->value && !strcasecmp(s->tiers[i], q->value));
     return method && host && tier;
 }
 
@@ -474,24 +401,31 @@ static void append_list(buf_t *b, const char *name, const char *const *list, int
     buf_putc(b, ']');
 }
 
-static void random_spec(spec_t *s, buf_t *b, int i)
+// Narrow ones share one path, so that a node of the index has many of them.
+static void random_spec(spec_t *s, buf_t *b, int i, bool narrow)
 {
     *s = (spec_t){.regex_priority = (int)random_below(3)};
     for (unsigned k = random_below(3); k > 0; k--)
         s->methods[s->n_methods++] = PICK(methods);
-    for (unsigned k = random_below(4); k > 0; k--)
+    for (unsigned k = narrow ? 0 : random_below(4); k > 0; k--)
         s->hosts[s->n_hosts++] = PICK(hosts);
-    for (unsigned k = random_below(4); k > 0; k--)
-        s->paths[s->n_paths++] = PICK(paths);
-    if (random_below(4) == 0)
+    for (unsigned k = narrow ? 1 : random_below(4); k > 0; k--)
+        s->paths[s->n_paths++] = narrow ? paths[1] : PICK(paths);
+    for (unsigned k = random_below(narrow ? 4 : 8); k > 0 && k < 4; k--)
         s->tiers[s->n_tiers++] = PICK(tiers);
     buf_printf(b, "%s{\"name\":\"%d\",\"regex_priority\":%d", i ? "," : "", i,
                s->regex_priority);
     append_list(b, "methods", s->methods, s->n_methods);
     append_list(b, "hosts", s->hosts, s->n_hosts);
     append_list(b, "paths", s->paths, s->n_paths);
-    if (s->n_tiers)
-        buf_printf(b, ",\"headers\":{\"x-tier\":[\"%s\"]}", s->tiers[0]);
+    if (s->n_tiers) {
+        buf_append(b, STR(",\"headers\":{"));
+        buf_t list = {0};
+        append_list(&list, "x-tier", s->tiers, s->n_tiers);
+        buf_append(b, str_from_at(buf_str(&list), 1));
+        buf_putc(b, '}');
+        buf_dispose(&list);
+    }
     buf_putc(b, '}');
 }
 
@@ -502,7 +436,7 @@ TEST(agrees_with_a_naive_matcher_on_random_route_sets)
         buf_t b = {0};
         int n = 1 + (int)random_below(round % 3 ? 8 : ROUTES_MAX);
         for (int i = 0; i < n; i++)
-            random_spec(&specs[i], &b, i);
+            random_spec(&specs[i], &b, i, round % 3 == 0);
         generation_t *g = make(buf_str(&b));
         for (int k = 0; g && k < 20; k++) {
             ask_t q = {.method = PICK(methods),
@@ -510,7 +444,7 @@ TEST(agrees_with_a_naive_matcher_on_random_route_sets)
                        .path = PICK(asked_paths),
                        .port = random_below(2) ? 80 : 81};
             if (random_below(2))
-                q.header = "X-Tier", q.value = PICK(tiers);
+                q.header = "X-Tier", q.value = PICK(asked_tiers);
             route_match_t m = ask(g, q);
             int want = reference_match(specs, n, &q);
             if (!CHECK_EQ_INT(m.route ? (int)m.route->index : -1, want)) {
@@ -570,6 +504,33 @@ static double measure(const char *what, const char *host, const char *path,
     generation_release(g);
     buf_dispose(&b);
     return ns;
+}
+
+// The slowest shape: nothing but a header tells the routes apart.
+TEST(ten_thousand_routes_of_one_path_match_quickly_by_header)
+{
+    buf_t b = {0};
+    for (int i = 0; i < MANY; i++)
+        buf_printf(&b, "%s{\"paths\":[\"/chat\"],\"headers\":{\"X-Tenant\":[\"T%d\"]}}",
+                   i ? "," : "", i);
+    generation_t *g = make(buf_str(&b));
+    unsigned wrong = 0;
+    uint64_t start = clock_mono_us();
+    for (unsigned k = 0; g && k < MATCHES; k++) {
+        char value[16];
+        snprintf(value, sizeof value, "t%u", (k * 7919u) % MANY);
+        route_match_t m =
+            ask(g, (ask_t){.path = "/chat/completions", .header = "x-tenant", .value = value});
+        wrong += !m.route || m.route->index != (k * 7919u) % MANY;
+    }
+    double ns = (double)(clock_mono_us() - start) * 1000 / MATCHES;
+    fprintf(stderr, "  %-28s %6.0f ns a match\n", "headers of one path", ns);
+    CHECK_EQ_INT(wrong, 0);
+    CHECK(ns < 20000);
+    ROUTED(g, "", .path = "/chat", .header = "x-tenant", .value = "t10000");
+    ROUTED(g, "", .path = "/chat");
+    generation_release(g);
+    buf_dispose(&b);
 }
 
 TEST(ten_thousand_routes_match_quickly)
