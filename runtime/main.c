@@ -28,10 +28,10 @@ extern char **environ;
 
 // A command line, taken apart.
 typedef struct args {
-    char *flags[FLAGS_MAX];  // "name=value", owned
+    char *flags[FLAGS_MAX]; // "name=value", owned
     unsigned n_flags;
     const char *settings_file;
-    char found_file[4096];   // gateway.yaml of a -c directory
+    char found_file[4096]; // gateway.yaml of a -c directory
     bool help, quiet;
 } args_t;
 
@@ -40,7 +40,10 @@ typedef struct args {
 static void add_flag(args_t *a, const char *name, size_t name_n, const char *value)
 {
     if (a->n_flags == FLAGS_MAX) {
-        fprintf(stderr, "moongate: more than %d options: put them into a settings file (--settings FILE)\n", FLAGS_MAX);
+        fprintf(
+            stderr,
+            "moongate: more than %d options: put them into a settings file (--settings FILE)\n",
+            FLAGS_MAX);
         exit(EXIT_USAGE);
     }
     size_t n = name_n + strlen(value) + 2;
@@ -78,7 +81,9 @@ static int parse_option(args_t *a, int argc, char **argv, int *i)
         add_flag(a, "master", 6, "off");
         return 0;
     }
-    const char *value = equals && arg[1] == '-' ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+    const char *value = equals && arg[1] == '-' ? equals + 1
+                        : *i + 1 < argc         ? argv[++*i]
+                                                : NULL;
     if (!value)
         return missing_value(arg);
     size_t name_n = equals && arg[1] == '-' ? (size_t)(equals - arg) : strlen(arg);
@@ -110,7 +115,8 @@ static int parse_args(args_t *a, int argc, char **argv, bool paths)
         else
             rc = EXIT_USAGE;
         if (rc == EXIT_USAGE && argv[i][0] != '-')
-            fprintf(stderr, "moongate: what is '%s'? (configuration is given as -c FILE|DIR)\n", argv[i]);
+            fprintf(stderr, "moongate: what is '%s'? (configuration is given as -c FILE|DIR)\n",
+                    argv[i]);
         if (rc != 0)
             return rc;
     }
@@ -139,18 +145,21 @@ static void print_settings(void)
 {
     unsigned n;
     const setting_row_t *rows = settings_rows(&n);
-    puts("Settings: as flags (--proxy-listen VALUE), in the environment (MOONGATE_PROXY_LISTEN=VALUE), in a file (--settings FILE);\n"
+    puts("Settings: as flags (--proxy-listen VALUE), in the environment "
+         "(MOONGATE_PROXY_LISTEN=VALUE), in a file (--settings FILE);\n"
          "the first of these that says something wins.\n");
     for (unsigned i = 0; i < n; i++)
-        printf("  %-28s %s\n  %-28s %s; default: %s%s%s\n", rows[i].name, rows[i].help, "", rows[i].kind,
-               rows[i].fallback[0] ? rows[i].fallback : "none", rows[i].kong ? "; also KONG_" : "", rows[i].kong ? rows[i].kong : "");
+        printf("  %-28s %s\n  %-28s %s; default: %s%s%s\n", rows[i].name, rows[i].help, "",
+               rows[i].kind, rows[i].fallback[0] ? rows[i].fallback : "none",
+               rows[i].kong ? "; also KONG_" : "", rows[i].kong ? rows[i].kong : "");
 }
 
 static const char HELP[] =
     "Usage: moongate COMMAND [OPTION...]\n"
     "\n"
     "  start -c FILE|DIR...      serve (in the foreground)\n"
-    "  config validate PATH...   check configuration files; also: check PATH..., config parse PATH..., -t PATH...\n"
+    "  config validate PATH...   check configuration files; also: check PATH..., config parse "
+    "PATH..., -t PATH...\n"
     "  config dump PATH...       the configuration as one normalised JSON document\n"
     "  reload                    have the running gateway read its configuration again\n"
     "  stop                      end it after the drain delay, letting requests finish\n"
@@ -165,12 +174,14 @@ static const char HELP[] =
     "         --no-master          one plain process\n"
     "         --SETTING VALUE      any setting: moongate settings\n"
     "\n"
-    "Signals: TERM drain, QUIT drain without delay, INT or a second TERM stop at once, HUP reload, USR1 reopen logs.\n";
+    "Signals: TERM drain, QUIT drain without delay, INT or a second TERM stop at once, HUP "
+    "reload, USR1 reopen logs.\n";
 
 static int usage(const char *command)
 {
     if (command)
-        fprintf(stderr, "moongate: unknown command '%s' (moongate --help lists them)\n", command);
+        fprintf(stderr, "moongate: unknown command '%s' (moongate --help lists them)\n",
+                command);
     else
         fputs(HELP, stderr);
     return EXIT_USAGE;
@@ -227,7 +238,8 @@ static int make_prefix(const settings_t *s)
         char kept = path[i];
         path[i] = '\0';
         if (mkdir(path, 0755) != 0 && errno != EEXIST) {
-            fprintf(stderr, "moongate: run directory %s cannot be made: %s (set --prefix)\n", path, strerror(errno));
+            fprintf(stderr, "moongate: run directory %s cannot be made: %s (set --prefix)\n",
+                    path, strerror(errno));
             return 1;
         }
         path[i] = kept;
@@ -238,7 +250,8 @@ static int make_prefix(const settings_t *s)
 static int start(const settings_t *s)
 {
     if (s->n_config_paths == 0) {
-        fputs("moongate: no configuration: give it as -c FILE|DIR (or MOONGATE_CONFIG_PATHS)\n", stderr);
+        fputs("moongate: no configuration: give it as -c FILE|DIR (or MOONGATE_CONFIG_PATHS)\n",
+              stderr);
         return EXIT_USAGE;
     }
     if (open_log(s) != 0 || make_prefix(s) != 0)
@@ -337,7 +350,8 @@ static int find_running(const settings_t *s)
 {
     int pid = pidfile_holder(s->prefix);
     if (pid <= 0)
-        fprintf(stderr, "moongate: nothing runs with prefix %.*s (another one: --prefix DIR)\n", STR_FMT(s->prefix));
+        fprintf(stderr, "moongate: nothing runs with prefix %.*s (another one: --prefix DIR)\n",
+                STR_FMT(s->prefix));
     return pid;
 }
 
@@ -356,7 +370,8 @@ static int reload(const settings_t *s)
 {
     int pid = signal_running(s, SIGHUP);
     if (pid)
-        printf("process %d reads its configuration again; its error log says how that went\n", pid);
+        printf("process %d reads its configuration again; its error log says how that went\n",
+               pid);
     return pid ? 0 : 1;
 }
 
@@ -369,7 +384,9 @@ static int wait_end(int pid, uint64_t limit_ms)
             return 0;
         nanosleep(&step, NULL);
     }
-    fprintf(stderr, "moongate: process %d has not ended yet (a second moongate stop ends it at once)\n", pid);
+    fprintf(stderr,
+            "moongate: process %d has not ended yet (a second moongate stop ends it at once)\n",
+            pid);
     return 1;
 }
 
@@ -388,7 +405,8 @@ static int quit(const settings_t *s)
 // The status listener's answer to GET /status/ready as a status code, or 0.
 static int ask_ready(const settings_t *s, char *why, size_t cap)
 {
-    static const char ASK[] = "GET /status/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    static const char ASK[] =
+        "GET /status/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     const struct timeval limit = {.tv_sec = 5};
     char answer[64] = "";
     addr_t a;
@@ -399,9 +417,12 @@ static int ask_ready(const settings_t *s, char *why, size_t cap)
         return 0;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    if (connect(fd, &a.sa, (socklen_t)addr_len(&a)) != 0 || send(fd, ASK, sizeof ASK - 1, MSG_NOSIGNAL) < 0 ||
-        recv(fd, answer, sizeof answer - 1, 0) <= 0 || sscanf(answer, "HTTP/1.1 %d", &status) != 1)
-        snprintf(why, cap, "%.*s does not answer: %s", STR_FMT(s->status_listen[0].address), strerror(errno));
+    if (connect(fd, &a.sa, (socklen_t)addr_len(&a)) != 0 ||
+        send(fd, ASK, sizeof ASK - 1, MSG_NOSIGNAL) < 0 ||
+        recv(fd, answer, sizeof answer - 1, 0) <= 0 ||
+        sscanf(answer, "HTTP/1.1 %d", &status) != 1)
+        snprintf(why, cap, "%.*s does not answer: %s", STR_FMT(s->status_listen[0].address),
+                 strerror(errno));
     close(fd);
     return status;
 }
@@ -432,16 +453,32 @@ static const struct command {
     int (*run)(const settings_t *s);
     const char *help;
 } COMMANDS[] = {
-    {"start", NULL, false, start, "Usage: moongate start -c FILE|DIR... [--no-master] [--workers N] [--SETTING VALUE...]\nServes in the foreground."},
-    {"config", "validate", true, run_validate, "Usage: moongate config validate FILE|DIR...\nPrints every problem; exit code 0 valid, 1 invalid."},
-    {"config", "parse", true, run_validate, "Usage: moongate config parse FILE|DIR...\nThe same as config validate."},
-    {"config", "dump", true, run_dump, "Usage: moongate config dump FILE|DIR...\nPrints the normalised configuration as JSON."},
-    {"check", NULL, true, run_validate, "Usage: moongate check FILE|DIR...\nThe same as config validate."},
-    {"-t", NULL, true, run_validate, "Usage: moongate -t FILE|DIR...\nThe same as config validate."},
-    {"reload", NULL, false, reload, "Usage: moongate reload [--prefix DIR]\nThe running gateway reads its configuration again."},
-    {"stop", NULL, false, stop, "Usage: moongate stop [--prefix DIR]\nEnds the running gateway after the drain delay and waits for its end."},
-    {"quit", NULL, false, quit, "Usage: moongate quit [--prefix DIR]\nEnds the running gateway without the drain delay and waits for its end."},
-    {"health", NULL, false, health, "Usage: moongate health [--status-listen ADDRESS]\nExit code 0 ready, 1 down, 3 draining."},
+    {"start", NULL, false, start,
+     "Usage: moongate start -c FILE|DIR... [--no-master] [--workers N] [--SETTING "
+     "VALUE...]\nServes in the foreground."},
+    {"config", "validate", true, run_validate,
+     "Usage: moongate config validate FILE|DIR...\nPrints every problem; exit code 0 valid, 1 "
+     "invalid."},
+    {"config", "parse", true, run_validate,
+     "Usage: moongate config parse FILE|DIR...\nThe same as config validate."},
+    {"config", "dump", true, run_dump,
+     "Usage: moongate config dump FILE|DIR...\nPrints the normalised configuration as JSON."},
+    {"check", NULL, true, run_validate,
+     "Usage: moongate check FILE|DIR...\nThe same as config validate."},
+    {"-t", NULL, true, run_validate,
+     "Usage: moongate -t FILE|DIR...\nThe same as config validate."},
+    {"reload", NULL, false, reload,
+     "Usage: moongate reload [--prefix DIR]\nThe running gateway reads its configuration "
+     "again."},
+    {"stop", NULL, false, stop,
+     "Usage: moongate stop [--prefix DIR]\nEnds the running gateway after the drain delay and "
+     "waits for its end."},
+    {"quit", NULL, false, quit,
+     "Usage: moongate quit [--prefix DIR]\nEnds the running gateway without the drain delay "
+     "and waits for its end."},
+    {"health", NULL, false, health,
+     "Usage: moongate health [--status-listen ADDRESS]\nExit code 0 ready, 1 down, 3 "
+     "draining."},
 };
 
 static int run_command(const struct command *c, int argc, char **argv)

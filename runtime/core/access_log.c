@@ -14,19 +14,25 @@
 #include "base/log.h"
 #include "core/stats.h"
 
-enum { FLUSH_BYTES = 64 * 1024, FLUSH_MS = 200, BACKLOG_BYTES = 1024 * 1024, PIPE_PIECE = 4096, PIPE_WAIT_MS = 1000 };
+enum {
+    FLUSH_BYTES = 64 * 1024,
+    FLUSH_MS = 200,
+    BACKLOG_BYTES = 1024 * 1024,
+    PIPE_PIECE = 4096,
+    PIPE_WAIT_MS = 1000
+};
 
 struct access_log {
     loop_t *loop;
     io_timer_t timer;
     buf_t fill;
-    bool writing, closed;  // a job is queued or runs; access_log_close has begun
+    bool writing, closed; // a job is queued or runs; access_log_close has begun
     pthread_mutex_t lock;
     buf_t out;
-    char *path;            // NULL: stdout
+    char *path; // NULL: stdout
     int fd;
-    bool piped, torn, failing;  // torn: the last line written is incomplete
-    _Atomic(bool) follow;       // see access_log_follow
+    bool piped, torn, failing; // torn: the last line written is incomplete
+    _Atomic(bool) follow;      // see access_log_follow
     _Atomic(bool) reopen;
 };
 
@@ -69,8 +75,10 @@ static void note_failure(access_log_t *log, str_t left, int err)
     uint32_t lines = count_lines(left);
     stat_fixed_add(SF_LOG_DROPPED, lines);
     if (!log->failing)
-        log_write(LOG_ERR, "log %s cannot be written: %s; %u lines dropped, further ones are counted only",
-                  log->path ? log->path : "(stdout)", strerror(err), lines);
+        log_write(
+            LOG_ERR,
+            "log %s cannot be written: %s; %u lines dropped, further ones are counted only",
+            log->path ? log->path : "(stdout)", strerror(err), lines);
     log->failing = true;
 }
 
@@ -102,7 +110,8 @@ static void reopen_file(access_log_t *log)
         return;
     int err = open_file(log->path, &fd);
     if (err != 0) {
-        log_write(LOG_ERR, "log %s cannot be reopened: %s; the old file is used on", log->path, strerror(-err));
+        log_write(LOG_ERR, "log %s cannot be reopened: %s; the old file is used on", log->path,
+                  strerror(-err));
         return;
     }
     close(log->fd);
@@ -114,8 +123,8 @@ static void reopen_file(access_log_t *log)
 static bool was_moved(const access_log_t *log)
 {
     struct stat there, here;
-    return stat(log->path, &there) != 0 || fstat(log->fd, &here) != 0 || there.st_ino != here.st_ino ||
-           there.st_dev != here.st_dev;
+    return stat(log->path, &there) != 0 || fstat(log->fd, &here) != 0 ||
+           there.st_ino != here.st_ino || there.st_dev != here.st_dev;
 }
 
 static void work(void *arg)

@@ -53,7 +53,8 @@ int control_send(int fd, const control_message_t *m, int passed)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
     } space = {0};
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = offsetof(control_message_t, text) + m->text_n};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)m,
+                        .iov_len = offsetof(control_message_t, text) + m->text_n};
     struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
     if (passed >= 0) {
         h.msg_control = space.bytes;
@@ -77,7 +78,8 @@ static int passed_fd(struct msghdr *h)
 {
     int fd = -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+            c->cmsg_len == CMSG_LEN(sizeof fd))
             memcpy(&fd, CMSG_DATA(c), sizeof fd);
     }
     return fd;
@@ -90,7 +92,10 @@ int control_receive(int fd, control_message_t *m, int *passed)
         char bytes[CMSG_SPACE(sizeof(int))];
     } space = {0};
     struct iovec iov = {.iov_base = m, .iov_len = sizeof *m};
-    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+    struct msghdr h = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = space.bytes,
+                       .msg_controllen = sizeof space.bytes};
     ssize_t n;
     do
         n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -126,7 +131,8 @@ void control_reopen_error_log(const settings_t *s)
     snprintf(path, sizeof path, "%.*s", STR_FMT(s->error_log));
     int err = path[0] ? log_open(path) : 0;
     if (err != 0)
-        log_write(LOG_ERR, "error log %s cannot be reopened: %s; the old one is used on", path, strerror(-err));
+        log_write(LOG_ERR, "error log %s cannot be reopened: %s; the old one is used on", path,
+                  strerror(-err));
 }
 
 void control_log_problems(str_t problems, log_level_t level)
@@ -161,7 +167,8 @@ static void drain(control_t *c, uint32_t delay_ms)
 static const char *summary(const control_t *c, char *out, size_t cap)
 {
     const generation_t *g = c->worker->gen;
-    snprintf(out, cap, "hash %s, %u services, %u routes, %u plugins", g->hash, g->n_services, g->n_routes, g->n_plugins);
+    snprintf(out, cap, "hash %s, %u services, %u routes, %u plugins", g->hash, g->n_services,
+             g->n_routes, g->n_plugins);
     return out;
 }
 
@@ -210,7 +217,8 @@ static void obey(control_t *c, const control_message_t *m, int fd)
     case CONTROL_READY:
     case CONTROL_INSTALLED:
     case CONTROL_REFUSED:
-        log_write(LOG_ERR, "worker %u: the master sent a worker's message (%u)", c->worker->index, m->order);
+        log_write(LOG_ERR, "worker %u: the master sent a worker's message (%u)",
+                  c->worker->index, m->order);
         break;
     }
     if (fd >= 0)
@@ -240,7 +248,7 @@ static void on_message(void *arg, int fd)
 
 typedef struct reload {
     control_t *control;
-    bool forgotten;       // the worker ends
+    bool forgotten; // the worker ends
     const settings_t *settings;
     buf_t document, problems;
     int rc;
@@ -255,13 +263,15 @@ static void reload_work(void *arg)
 static void reload_install(control_t *c, const reload_t *r)
 {
     char why[CONTROL_TEXT_MAX] = "";
-    int rc = r->rc == 0 ? worker_install(c->worker, buf_str(&r->document), why, sizeof why) : -1;
+    int rc =
+        r->rc == 0 ? worker_install(c->worker, buf_str(&r->document), why, sizeof why) : -1;
     control_log_problems(buf_str(&r->problems), rc == 0 ? LOG_WARN : LOG_ERR);
     stat_fixed_add(rc == 0 ? SF_RELOADS_OK : SF_RELOADS_FAILED, 1);
     if (rc == 0)
         log_write(LOG_NOTICE, "configuration reloaded: %s", summary(c, why, sizeof why));
     else
-        log_write(LOG_ERR, "reload refused, the running configuration stays in use%s%s", why[0] ? ": " : "", why);
+        log_write(LOG_ERR, "reload refused, the running configuration stays in use%s%s",
+                  why[0] ? ": " : "", why);
 }
 
 static void reload_done(void *arg)
@@ -278,7 +288,10 @@ static void reload_done(void *arg)
 static void reload_alone(control_t *c)
 {
     if (!loader || c->reload || c->terminating) {
-        log_write(LOG_WARN, "reload refused: %s", !loader ? "there is no loader" : c->reload ? "another one is under way" : "draining");
+        log_write(LOG_WARN, "reload refused: %s",
+                  !loader     ? "there is no loader"
+                  : c->reload ? "another one is under way"
+                              : "draining");
         return;
     }
     reload_t *r = mem_zalloc(sizeof *r);
@@ -338,11 +351,20 @@ static void start_signals(control_t *c)
 
 // ---- life ----
 
+// Connections without a request wait for one; the others are being answered. nginx's third state, reading a head, is too short to be seen.
+static void report_connections(const worker_t *w)
+{
+    unsigned busy = w->n_requests < w->n_conns ? w->n_requests : w->n_conns;
+    stat_fixed_set(SF_CONN_WRITING, busy);
+    stat_fixed_set(SF_CONN_WAITING, w->n_conns - busy);
+}
+
 static void report(io_timer_t *t)
 {
     control_t *c = CONTAINER_OF(t, control_t, report);
     const script_t *script = c->worker->script;
     stats_slot_report(getpid(), script->memory ? script->memory(c->worker) : 0);
+    report_connections(c->worker);
     io_timer_start(t, REPORT_MS);
 }
 
@@ -379,7 +401,8 @@ void control_stop(control_t *c)
         if (!c->signals[i])
             continue;
         loop_signal_stop(c->signals[i]);
-        signal(SIGNALS[i], SIG_IGN);  // the end is near: one more signal must not spoil the exit code
+        signal(SIGNALS[i],
+               SIG_IGN); // the end is near: one more signal must not spoil the exit code
     }
     if (c->reload)
         c->reload->forgotten = true;

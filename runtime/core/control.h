@@ -8,10 +8,10 @@
 
 // master -> worker
 typedef enum control_order {
-    CONTROL_RELOAD = 1,  // with the document's memory file
-    CONTROL_DRAIN = 2,   // arg: delay_ms before the listeners close
-    CONTROL_STOP = 3,    // at once
-    CONTROL_REOPEN = 4,  // logs
+    CONTROL_RELOAD = 1, // with the document's memory file
+    CONTROL_DRAIN = 2,  // arg: delay_ms before the listeners close
+    CONTROL_STOP = 3,   // at once
+    CONTROL_REOPEN = 4, // logs
     // worker -> master
     CONTROL_READY = 16,     // serves; text: what is in use
     CONTROL_INSTALLED = 17, // seq: the order's; text: what is in use
@@ -21,7 +21,7 @@ typedef enum control_order {
 enum { CONTROL_TEXT_MAX = 1024 };
 
 typedef struct control_message {
-    uint32_t order;  // control_order_t
+    uint32_t order; // control_order_t
     uint32_t seq;
     uint64_t arg;
     uint32_t text_n;

@@ -57,7 +57,10 @@ static int create_shared(master_t *m)
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || create_dicts(m->s) != 0) {
-        log_write(LOG_EMERG, "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)", strerror(errno));
+        log_write(
+            LOG_EMERG,
+            "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",
+            strerror(errno));
         return -1;
     }
     m->beats = beats;
@@ -70,8 +73,9 @@ static int create_shared(master_t *m)
 static void begin_drain(master_t *m, uint64_t delay_ms)
 {
     uint64_t now_ms = master_now_ms();
-    log_write(LOG_NOTICE, "draining: listeners close in %llu ms, at most %u ms for what is under way", (unsigned long long)delay_ms,
-              m->s->drain_timeout_ms);
+    log_write(LOG_NOTICE,
+              "draining: listeners close in %llu ms, at most %u ms for what is under way",
+              (unsigned long long)delay_ms, m->s->drain_timeout_ms);
     m->state = MASTER_DRAINING;
     m->close_at_ms = now_ms + delay_ms + SHUT_LAG_MS;
     m->deadline_ms = now_ms + delay_ms + m->s->drain_timeout_ms + DRAIN_GRACE_MS;
@@ -109,7 +113,8 @@ static void check_deadlines(master_t *m)
     }
     if (m->deadline_ms && now_ms >= m->deadline_ms) {
         if (slots_alive(m) > 0)
-            log_write(LOG_ERR, "%u workers did not end in time; they are killed", slots_alive(m));
+            log_write(LOG_ERR, "%u workers did not end in time; they are killed",
+                      slots_alive(m));
         slots_signal(m, SIGKILL);
         m->deadline_ms = now_ms + STOP_GRACE_MS;
     }
@@ -211,7 +216,7 @@ static void read_messages(master_t *m, unsigned i)
     }
     if (rc == 1)
         return;
-    close(m->slots[i].control);  // its end is known by waitpid
+    close(m->slots[i].control); // its end is known by waitpid
     m->slots[i].control = -1;
 }
 
@@ -261,7 +266,7 @@ static void on_signal(master_t *m, int signum)
         slots_order(m, CONTROL_REOPEN, 0);
         break;
     case SIGCHLD:
-        break;  // reap follows every turn
+        break; // reap follows every turn
     }
 }
 
@@ -360,8 +365,13 @@ static int serve_alone(master_t *m)
     stats_use_slot(0);
     if (load_alone(m, &document) == 0 && master_bind(m) == 0) {
         control_set_alone(m->o->load, m->slots[0].fds, m->s->n_proxy_listen);
-        worker_opts_t o = {.settings = m->s, .script = m->o->script, .listen_fds = m->slots[0].fds, .document = buf_str(&document).p,
-                           .document_n = document.n, .control_fd = -1, .heartbeat = m->beats};
+        worker_opts_t o = {.settings = m->s,
+                           .script = m->o->script,
+                           .listen_fds = m->slots[0].fds,
+                           .document = buf_str(&document).p,
+                           .document_n = document.n,
+                           .control_fd = -1,
+                           .heartbeat = m->beats};
         code = worker_run(&o);
     }
     buf_dispose(&document);
@@ -376,10 +386,14 @@ static int open_prefix(const settings_t *s)
     if (rc == 0)
         return 0;
     if (rc == 1)
-        log_write(LOG_EMERG, "not started: process %d already runs with prefix %.*s (moongate stop ends it; --prefix DIR allows a second one)",
+        log_write(LOG_EMERG,
+                  "not started: process %d already runs with prefix %.*s (moongate stop ends "
+                  "it; --prefix DIR allows a second one)",
                   holder, STR_FMT(s->prefix));
     else
-        log_write(LOG_EMERG, "not started: %.*s/moongate.pid cannot be written: %s (set --prefix to a directory of yours)",
+        log_write(LOG_EMERG,
+                  "not started: %.*s/moongate.pid cannot be written: %s (set --prefix to a "
+                  "directory of yours)",
                   STR_FMT(s->prefix), strerror(-rc));
     return -1;
 }

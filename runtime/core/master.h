@@ -8,8 +8,8 @@
 #include "core/script.h"
 
 typedef struct master_opts {
-    const settings_t *settings;  // borrowed
-    const script_t *script;      // for the workers
+    const settings_t *settings; // borrowed
+    const script_t *script;     // for the workers
     // Configuration files -> document. Runs in a child of its own. 0, or -1 with problems (one a line, also warnings on success).
     control_load_fn load;
     // The other listening descriptors follow the proxy's in worker_opts_t.listen_fds: proxy, status, admin.

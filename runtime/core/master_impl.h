@@ -8,37 +8,42 @@
 
 enum {
     SLOTS_MAX = 128,
-    MASTER_TICK_MS = 100,         // how often the master looks around without being told
-    FDS_MAX = 2 * LISTEN_MAX,     // listening descriptors of one slot
-    BEAT_STRIDE = 8,              // uint64_t's between two heartbeats: a cache line
+    MASTER_TICK_MS = 100,     // how often the master looks around without being told
+    FDS_MAX = 2 * LISTEN_MAX, // listening descriptors of one slot
+    BEAT_STRIDE = 8,          // uint64_t's between two heartbeats: a cache line
     RECENT_DEATHS = 5,
 };
 
 // One worker's place. Its listening sockets outlive the worker: what queues there waits for the next one.
 typedef struct slot {
-    pid_t pid;                    // 0: nobody
-    int control;                  // our end, -1: closed
+    pid_t pid;   // 0: nobody
+    int control; // our end, -1: closed
     int fds[FDS_MAX];
-    bool ready;                   // said CONTROL_READY
-    uint64_t started_ms, respawn_at_ms, aborted_ms;  // 0: not so
+    bool ready;                                     // said CONTROL_READY
+    uint64_t started_ms, respawn_at_ms, aborted_ms; // 0: not so
     uint64_t deaths_ms[RECENT_DEATHS];
     unsigned n_deaths;
-    uint32_t awaited;             // sequence number of the document it has not answered for, 0: none
-    uint32_t document_seq;        // of the document it started with or was sent
+    uint32_t awaited;      // sequence number of the document it has not answered for, 0: none
+    uint32_t document_seq; // of the document it started with or was sent
 } slot_t;
 
-typedef enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_DRAINING, MASTER_STOPPING } master_state_t;
+typedef enum master_state {
+    MASTER_STARTING,
+    MASTER_RUNNING,
+    MASTER_DRAINING,
+    MASTER_STOPPING
+} master_state_t;
 
 typedef enum reload_phase {
     RELOAD_NONE,
-    RELOAD_TRYING,                // one worker has the candidate
-    RELOAD_SPREADING,             // it is current now, the other workers have it
+    RELOAD_TRYING,    // one worker has the candidate
+    RELOAD_SPREADING, // it is current now, the other workers have it
 } reload_phase_t;
 
 // A configuration as the loader's child wrote it.
 typedef struct document {
-    int fd;                       // sealed memory file; -1: none
-    char *p;                      // mapped
+    int fd;  // sealed memory file; -1: none
+    char *p; // mapped
     size_t n;
 } document_t;
 
@@ -48,21 +53,21 @@ typedef struct master {
     master_state_t state;
     int exit_code;
     pid_t self;
-    unsigned n_slots, n_fds;      // n_fds of each slot
+    unsigned n_slots, n_fds; // n_fds of each slot
     slot_t slots[SLOTS_MAX];
-    volatile uint64_t *beats;     // shared
+    volatile uint64_t *beats; // shared
     int signal_fd;
-    sigset_t inherited;           // the signal mask children get back
+    sigset_t inherited; // the signal mask children get back
     document_t current;
-    pid_t loader;                 // 0: none
+    pid_t loader; // 0: none
     int loader_document, loader_problems;
     uint64_t loader_deadline_ms;
     bool load_again;
-    uint32_t current_seq, seq;    // of `current`; of the newest
+    uint32_t current_seq, seq; // of `current`; of the newest
     reload_phase_t phase;
-    document_t candidate;         // during RELOAD_TRYING
-    unsigned canary;              // the slot that tries it
-    uint64_t deadline_ms, close_at_ms, last_turn_ms;  // 0: none
+    document_t candidate;                            // during RELOAD_TRYING
+    unsigned canary;                                 // the slot that tries it
+    uint64_t deadline_ms, close_at_ms, last_turn_ms; // 0: none
 } master_t;
 
 uint64_t master_now_ms(void);
@@ -86,7 +91,7 @@ void slots_died(master_t *m, unsigned i, int status);
 void slots_check_beats(master_t *m);
 void slots_respawn_due(master_t *m);
 void slots_send(master_t *m, unsigned i, const control_message_t *msg, int fd);
-void slots_order(master_t *m, control_order_t order, uint64_t arg);   // all of them
+void slots_order(master_t *m, control_order_t order, uint64_t arg); // all of them
 void slots_signal(master_t *m, int signum);
 unsigned slots_alive(const master_t *m);
 bool slots_all_ready(const master_t *m);

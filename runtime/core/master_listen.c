@@ -17,7 +17,8 @@
 static const char *bind_cure(int err)
 {
     if (err == ERR_ADDRESS)
-        return "another process has it, or the address is not this machine's; stop that process (moongate stop) or choose another one";
+        return "another process has it, or the address is not this machine's; stop that "
+               "process (moongate stop) or choose another one";
     if (err == ERR_DENIED)
         return "ports below 1024 need CAP_NET_BIND_SERVICE";
     return "check the address";
@@ -25,7 +26,8 @@ static const char *bind_cure(int err)
 
 static int complain(const listen_setting_t *l, const char *setting, int err)
 {
-    log_write(LOG_EMERG, "cannot listen on %.*s (%s): %s (%s)", STR_FMT(l->address), setting, err_text(err), bind_cure(err));
+    log_write(LOG_EMERG, "cannot listen on %.*s (%s): %s (%s)", STR_FMT(l->address), setting,
+              err_text(err), bind_cure(err));
     return -1;
 }
 
@@ -51,9 +53,11 @@ static void announce(const listen_setting_t *l, const char *setting, const addr_
     char ip[64];
     size_t n = addr_ip_text(a, ip, sizeof ip);
     if (a->sa.sa_family == AF_UNIX)
-        log_write(LOG_NOTICE, "listening on %.*s (%s%s)", STR_FMT(l->address), setting, l->tls ? ", TLS" : "");
+        log_write(LOG_NOTICE, "listening on %.*s (%s%s)", STR_FMT(l->address), setting,
+                  l->tls ? ", TLS" : "");
     else
-        log_write(LOG_NOTICE, "listening on %.*s port %u (%s%s)", (int)n, ip, (unsigned)addr_port(a), setting, l->tls ? ", TLS" : "");
+        log_write(LOG_NOTICE, "listening on %.*s port %u (%s%s)", (int)n, ip,
+                  (unsigned)addr_port(a), setting, l->tls ? ", TLS" : "");
 }
 
 static int bind_all(master_t *m, const listen_setting_t *l, const char *setting)
@@ -61,7 +65,8 @@ static int bind_all(master_t *m, const listen_setting_t *l, const char *setting)
     addr_t a;
     if (addr_parse(l->address, &a) != 0)
         return complain(l, setting, ERR_INVALID);
-    bool unix_path = a.sa.sa_family == AF_UNIX, share = (m->n_slots > 1 || l->reuseport) && !unix_path;
+    bool unix_path = a.sa.sa_family == AF_UNIX,
+         share = (m->n_slots > 1 || l->reuseport) && !unix_path;
     int err = share && !l->reuseport && addr_port(&a) != 0 ? probe(&a) : 0;
     for (unsigned i = 0; i < m->n_slots && err == 0; i++) {
         int *fd = &m->slots[i].fds[m->n_fds];
@@ -97,7 +102,9 @@ int master_bind(master_t *m)
     }
     ASSERT(m->n_fds <= FDS_MAX, "a slot has room for every listener");
     if (m->s->n_admin_listen > 0)
-        log_write(LOG_NOTICE, "admin_listen is set, but there is no Admin API in this version: it is not opened");
+        log_write(
+            LOG_NOTICE,
+            "admin_listen is set, but there is no Admin API in this version: it is not opened");
     return 0;
 }
 

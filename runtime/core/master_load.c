@@ -36,7 +36,8 @@ static _Noreturn void load_in_child(master_t *m)
     master_become_child(m, -1);
     prctl(PR_SET_NAME, "moongate-load");
     int rc = m->o->load(m->s, &document, &problems);
-    bool written = write_all(problems_fd, buf_str(&problems)) == 0 && (rc != 0 || write_all(document_fd, buf_str(&document)) == 0);
+    bool written = write_all(problems_fd, buf_str(&problems)) == 0 &&
+                   (rc != 0 || write_all(document_fd, buf_str(&document)) == 0);
     if (!written)
         log_write(LOG_ERR, "the loader cannot hand over its result: %s", strerror(errno));
     _exit(rc == 0 && written ? 0 : 1);
@@ -45,7 +46,8 @@ static _Noreturn void load_in_child(master_t *m)
 void master_load_begin(master_t *m)
 {
     ASSERT(m->loader == 0, "one load at a time");
-    m->loader_document = memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    m->loader_document =
+        memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     m->loader_problems = memfd_create("moongate-problems", MFD_CLOEXEC);
     pid_t pid = m->loader_document >= 0 && m->loader_problems >= 0 ? fork() : -1;
     if (pid == 0)
@@ -86,13 +88,26 @@ void document_close(document_t *d)
 static void log_end(int status)
 {
     if (WIFSIGNALED(status))
-        log_write(LOG_ERR, "reading the configuration ended with signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        log_write(LOG_ERR, "reading the configuration ended with signal %d (%s)",
+                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+// The first problems, for who looks at a pod that does not start.
+static void leave_cause(str_t problems)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "%.*s",
+             (int)(problems.n < sizeof text ? problems.n : sizeof text - 1),
+             problems.n ? problems.p : "");
+    notify_failure(text);
 }
 
 bool master_load_end(master_t *m, int status)
 {
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     str_t problems = map_file(m->loader_problems);
+    if (!good && m->state == MASTER_STARTING)
+        leave_cause(problems);
     control_log_problems(problems, good ? LOG_WARN : LOG_ERR);
     unmap_file(problems);
     close(m->loader_problems);

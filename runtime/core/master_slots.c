@@ -15,7 +15,14 @@
 #include "core/master_impl.h"
 #include "core/stats.h"
 
-enum { HANG_MIN_MS = 500, CRASH_LOOP_MS = 10000, DELAY_FIRST_MS = 100, DELAY_MAX_MS = 1000, START_MS = 60000, ABORT_GRACE_MS = 200 };
+enum {
+    HANG_MIN_MS = 500,
+    CRASH_LOOP_MS = 10000,
+    DELAY_FIRST_MS = 100,
+    DELAY_MAX_MS = 1000,
+    START_MS = 60000,
+    ABORT_GRACE_MS = 200
+};
 
 uint64_t master_now_ms(void)
 {
@@ -46,7 +53,7 @@ void master_become_child(master_t *m, int keep_slot)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != m->self)
-        _exit(1);  // the master died before it could be watched
+        _exit(1); // the master died before it could be watched
     close(m->signal_fd);
     for (unsigned i = 0; i < m->n_slots; i++) {
         if ((int)i != keep_slot && m->n_fds > 0)
@@ -96,7 +103,8 @@ void slots_spawn(master_t *m, unsigned i)
     if (pair[1] >= 0)
         close(pair[1]);
     if (pid < 0) {
-        log_write(LOG_ALERT, "worker %u cannot be started: %s; tried again in 1 s", i, strerror(errno));
+        log_write(LOG_ALERT, "worker %u cannot be started: %s; tried again in 1 s", i,
+                  strerror(errno));
         if (pair[0] >= 0)
             close(pair[0]);
         s->respawn_at_ms = master_now_ms() + DELAY_MAX_MS;
@@ -120,7 +128,8 @@ void slots_send(master_t *m, unsigned i, const control_message_t *msg, int fd)
         return;
     int err = control_send(s->control, msg, fd);
     if (err != 0 && err != ERR_EOF)
-        log_write(LOG_ERR, "worker %u (pid %d) does not take messages: %s", i, (int)s->pid, err_text(err));
+        log_write(LOG_ERR, "worker %u (pid %d) does not take messages: %s", i, (int)s->pid,
+                  err_text(err));
 }
 
 void slots_order(master_t *m, control_order_t order, uint64_t arg)
@@ -174,7 +183,8 @@ static uint64_t respawn_delay_ms(slot_t *s, uint64_t now_ms)
 static void describe(int status, char *out, size_t cap)
 {
     if (WIFSIGNALED(status))
-        snprintf(out, cap, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(out, cap, "was killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else
         snprintf(out, cap, "exited with code %d", WEXITSTATUS(status));
 }
@@ -197,8 +207,9 @@ void slots_died(master_t *m, unsigned i, int status)
         return;
     }
     uint64_t now_ms = master_now_ms(), delay_ms = respawn_delay_ms(s, now_ms);
-    log_write(LOG_ERR, "worker %u (pid %d) %s after %llu ms; the next one starts in %llu ms", i, (int)pid, how,
-              (unsigned long long)(now_ms - s->started_ms), (unsigned long long)delay_ms);
+    log_write(LOG_ERR, "worker %u (pid %d) %s after %llu ms; the next one starts in %llu ms", i,
+              (int)pid, how, (unsigned long long)(now_ms - s->started_ms),
+              (unsigned long long)delay_ms);
     stat_fixed_add(SF_RESPAWNS, 1);
     s->respawn_at_ms = now_ms + delay_ms;
     reload_slot_lost(m, i);
@@ -219,7 +230,8 @@ void slots_respawn_due(master_t *m)
 static void end_hung(slot_t *s, unsigned i, uint64_t silent_ms, uint64_t now_ms)
 {
     if (s->aborted_ms == 0) {
-        log_write(LOG_ALERT, "worker %u (pid %d) has not moved for %llu ms; it is aborted", i, (int)s->pid, (unsigned long long)silent_ms);
+        log_write(LOG_ALERT, "worker %u (pid %d) has not moved for %llu ms; it is aborted", i,
+                  (int)s->pid, (unsigned long long)silent_ms);
         s->aborted_ms = now_ms;
         kill(s->pid, SIGABRT);
     } else if (now_ms - s->aborted_ms >= ABORT_GRACE_MS) {
@@ -231,8 +243,12 @@ void slots_check_beats(master_t *m)
 {
     uint64_t now_ms = master_now_ms(), gap_ms = now_ms - m->last_turn_ms;
     m->last_turn_ms = now_ms;
-    bool paused = gap_ms > 4 * MASTER_TICK_MS;  // we did not run ourselves (a stopped machine): blame nobody
-    uint64_t hang_ms = m->s->worker_hang_ms > HANG_MIN_MS ? m->s->worker_hang_ms : HANG_MIN_MS;  // workers beat every 200 ms
+    bool paused =
+        gap_ms >
+        4 * MASTER_TICK_MS; // we did not run ourselves (a stopped machine): blame nobody
+    uint64_t hang_ms = m->s->worker_hang_ms > HANG_MIN_MS
+                           ? m->s->worker_hang_ms
+                           : HANG_MIN_MS; // workers beat every 200 ms
     for (unsigned i = 0; i < m->n_slots; i++) {
         slot_t *s = &m->slots[i];
         uint64_t beat_ms = m->beats[i * BEAT_STRIDE];

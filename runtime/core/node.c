@@ -52,14 +52,16 @@ static void make_id(void)
 
 static bool is_uuid(const char *s)
 {
-    return strlen(s) >= 36 && strspn(s, "0123456789abcdef-") == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-';
+    return strlen(s) >= 36 && strspn(s, "0123456789abcdef-") == 36 && s[8] == '-' &&
+           s[13] == '-' && s[18] == '-' && s[23] == '-';
 }
 
 static void write_id(const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0 || write(fd, id, 36) != 36)
-        log_write(LOG_INFO, "%s cannot be written: the node gets another id at its next start", path);
+        log_write(LOG_INFO, "%s cannot be written: the node gets another id at its next start",
+                  path);
     if (fd >= 0)
         close(fd);
 }
@@ -122,7 +124,7 @@ int pidfile_holder(str_t prefix)
         return 0;
     int pid = lock_holder(fd);
     close(fd);
-    if (pid < 0 && read_small(path, text, sizeof text) > 0)  // held in another pid namespace
+    if (pid < 0 && read_small(path, text, sizeof text) > 0) // held in another pid namespace
         pid = atoi(text);
     return pid;
 }
@@ -178,5 +180,15 @@ void notify(const char *state)
         return;
     if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, n) < 0)
         log_write(LOG_INFO, "the service manager cannot be told: %s", strerror(errno));
+    close(fd);
+}
+
+void notify_failure(const char *why)
+{
+    int fd = open("/dev/termination-log", O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, why, strlen(why)) < 0)
+        log_write(LOG_INFO, "/dev/termination-log cannot be written: %s", strerror(errno));
     close(fd);
 }

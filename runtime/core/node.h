@@ -24,3 +24,5 @@ int pidfile_holder(str_t prefix);
 // ---- the service manager ----
 // Tells systemd ("READY=1", "STOPPING=1", ...) when NOTIFY_SOCKET is set.
 void notify(const char *state);
+// Leaves the cause of a failed start where Kubernetes looks for it (/dev/termination-log), when there is such a file.
+void notify_failure(const char *why);

@@ -156,7 +156,8 @@ static void put_arg_value(buf_t *b, const query_arg_t *q, const redact_t *secret
         put_string(b, q->value);
 }
 
-static void put_arg(buf_t *b, query_arg_t *args, unsigned i, unsigned n, const redact_t *secrets)
+static void put_arg(buf_t *b, query_arg_t *args, unsigned i, unsigned n,
+                    const redact_t *secrets)
 {
     unsigned same = 0;
     for (unsigned j = i; j < n; j++)
@@ -186,7 +187,8 @@ static void put_query(buf_t *b, arena_t *a, str_t query, const redact_t *secrets
     str_t name, value;
     bool bare;
     while (n < QUERY_ARGS_MAX && query_next(&query, &name, &value, &bare))
-        args[n++] = (query_arg_t){.name = decode(a, name), .value = decode(a, value), .bare = bare};
+        args[n++] =
+            (query_arg_t){.name = decode(a, name), .value = decode(a, value), .bare = bare};
     put_name(b, "querystring");
     buf_putc(b, '{');
     for (unsigned i = 0; i < n; i++) {
@@ -263,7 +265,9 @@ static int64_t span_ms(uint64_t from_us, uint64_t to_us, int64_t none)
 
 static void put_latencies(buf_t *b, const request_t *r)
 {
-    uint64_t until = r->upstream_start_us ? r->upstream_start_us : r->first_byte_us ? r->first_byte_us : r->end_us;
+    uint64_t until = r->upstream_start_us ? r->upstream_start_us
+                     : r->first_byte_us   ? r->first_byte_us
+                                          : r->end_us;
     uint64_t received = r->upstream_end_us ? r->upstream_end_us : r->end_us;
     put_name(b, "latencies");
     buf_putc(b, '{');
@@ -342,7 +346,9 @@ static void put_entities(buf_t *b, const request_t *r)
         put_route(b, r->route);
     if (r->service)
         put_json(b, "service", r->service->json);
-    ASSERT(r->consumer < (int32_t)r->gen->n_consumers && r->credential < (int32_t)r->gen->n_credentials, "indices are of this generation");
+    ASSERT(r->consumer < (int32_t)r->gen->n_consumers &&
+               r->credential < (int32_t)r->gen->n_credentials,
+           "indices are of this generation");
     const consumer_t *consumer = r->consumer >= 0 ? &r->gen->consumers[r->consumer] : NULL;
     if (consumer)
         put_json(b, "consumer", consumer->json);
@@ -362,7 +368,8 @@ static void put_upstream(buf_t *b, request_t *r, const redact_t *secrets)
     if (r->upstream_status)
         snprintf(status, sizeof status, "%u", (unsigned)r->upstream_status);
     bool sent = r->upstream_start_us != 0;
-    put_str(b, "upstream_uri", sent ? redact_query(secrets, &r->arena, r->up.path, r->up.query) : STR(""));
+    put_str(b, "upstream_uri",
+            sent ? redact_query(secrets, &r->arena, r->up.path, r->up.query) : STR(""));
     put_str(b, "upstream_status", str_from(status));
 }
 
@@ -397,7 +404,8 @@ static void put_merged(buf_t *out, const buf_t *own, request_t *r)
     json_member_t *members;
     json_error_t err;
     uint32_t n;
-    if (json_doc_open(&doc, &r->arena, buf_str(own), &err) != 0 || json_object(r->log_fields, &r->arena, &members, &n, &err) != 0) {
+    if (json_doc_open(&doc, &r->arena, buf_str(own), &err) != 0 ||
+        json_object(r->log_fields, &r->arena, &members, &n, &err) != 0) {
         buf_append(out, buf_str(own));
         return;
     }

@@ -21,6 +21,6 @@ bool access_log_line(access_log_t *log, str_t line);
 void access_log_follow(access_log_t *log);
 // Hands what is gathered to the thread pool now (it is done by itself at 64 KiB and after 200 ms).
 void access_log_flush(access_log_t *log);
-void access_log_reopen(access_log_t *log);   // after rotation (SIGUSR1)
+void access_log_reopen(access_log_t *log); // after rotation (SIGUSR1)
 // Writes what is left, waiting for the disk at most about a second. Before loop_destroy.
 void access_log_close(access_log_t *log);

@@ -16,9 +16,17 @@ struct redact {
 // The current generation's names: one process, one configuration in use at a time.
 static redact_t current;
 
-static const str_t FIELDS[] = {STR("x-api-key"), STR("api-key"), STR("x-goog-api-key"), STR("x-auth-token"), STR("x-amz-security-token")};
-static const str_t ARGUMENTS[] = {STR("apikey"), STR("api_key"), STR("api-key"), STR("key"), STR("jwt"), STR("access_token"),
-                                  STR("token"), STR("x-amz-security-token"), STR("x-amz-signature")};
+static const str_t FIELDS[] = {STR("x-api-key"), STR("api-key"), STR("x-goog-api-key"),
+                               STR("x-auth-token"), STR("x-amz-security-token")};
+static const str_t ARGUMENTS[] = {STR("apikey"),
+                                  STR("api_key"),
+                                  STR("api-key"),
+                                  STR("key"),
+                                  STR("jwt"),
+                                  STR("access_token"),
+                                  STR("token"),
+                                  STR("x-amz-security-token"),
+                                  STR("x-amz-signature")};
 
 static bool listed(const str_t *names, size_t n, str_t name)
 {
@@ -44,7 +52,8 @@ static void add_names(redact_t *set, str_t config, str_t member)
     str_t array, element;
     if (!json_get(config, member, &array) || json_value_type(array) != JSON_ARRAY)
         return;
-    str_t *grown = arena_alloc(&set->arena, (set->n + count_strings(array)) * sizeof *grown + 1);
+    str_t *grown =
+        arena_alloc(&set->arena, (set->n + count_strings(array)) * sizeof *grown + 1);
     if (set->n)
         memcpy(grown, set->names, set->n * sizeof *grown);
     set->names = grown;
@@ -58,7 +67,8 @@ static void add_names(redact_t *set, str_t config, str_t member)
 static void add_name(redact_t *set, str_t object, str_t member)
 {
     str_t text, name;
-    if (!json_get(object, member, &text) || json_string(text, &set->arena, &name) != 0 || name.n == 0)
+    if (!json_get(object, member, &text) || json_string(text, &set->arena, &name) != 0 ||
+        name.n == 0)
         return;
     str_t *grown = arena_alloc(&set->arena, (set->n + 1) * sizeof *grown);
     if (set->n)
@@ -105,14 +115,17 @@ const redact_t *redact_of(const generation_t *g)
 
 bool redact_field(const redact_t *set, hdr_id_t id, str_t name)
 {
-    if (id == HDR_AUTHORIZATION || id == HDR_PROXY_AUTHORIZATION || id == HDR_APIKEY || id == HDR_COOKIE || id == HDR_SET_COOKIE)
+    if (id == HDR_AUTHORIZATION || id == HDR_PROXY_AUTHORIZATION || id == HDR_APIKEY ||
+        id == HDR_COOKIE || id == HDR_SET_COOKIE)
         return true;
-    return (id == HDR_OTHER && listed(FIELDS, sizeof FIELDS / sizeof *FIELDS, name)) || (set && listed(set->names, set->n, name));
+    return (id == HDR_OTHER && listed(FIELDS, sizeof FIELDS / sizeof *FIELDS, name)) ||
+           (set && listed(set->names, set->n, name));
 }
 
 bool redact_argument(const redact_t *set, str_t name)
 {
-    return listed(ARGUMENTS, sizeof ARGUMENTS / sizeof *ARGUMENTS, name) || (set && listed(set->names, set->n, name));
+    return listed(ARGUMENTS, sizeof ARGUMENTS / sizeof *ARGUMENTS, name) ||
+           (set && listed(set->names, set->n, name));
 }
 
 static bool secret_argument(const redact_t *set, str_t name)

@@ -31,8 +31,8 @@ static void place_stripes(shdict_t *d, char *at, size_t each)
     n_blocks = (each - n_buckets * sizeof(uint32_t)) / BLOCK_BYTES;
     ASSERT(n_blocks > 8 && n_blocks < UINT32_MAX, "a stripe holds some blocks");
     for (uint32_t i = 0; i < d->n_stripes; i++, at += each)
-        stripe_init(&d->stripes[i], (uint32_t *)(void *)(at + n_blocks * BLOCK_BYTES), n_buckets,
-                    (block_t *)(void *)at, (uint32_t)n_blocks);
+        stripe_init(&d->stripes[i], (uint32_t *)(void *)(at + n_blocks * BLOCK_BYTES),
+                    n_buckets, (block_t *)(void *)at, (uint32_t)n_blocks);
     d->capacity = (uint64_t)d->n_stripes * (n_blocks - 1) * BLOCK_BYTES;
 }
 
@@ -55,8 +55,10 @@ shdict_t *shdict_create(str_t name, size_t bytes)
     uint32_t n = pow2_at_most(bytes / STRIPE_MIN_BYTES);
     n = n > STRIPES_MAX ? STRIPES_MAX : n;
     size_t head = (sizeof(shdict_t) + n * sizeof(stripe_t) + 4095) & ~(size_t)4095;
-    size_t each = (bytes / n + BLOCK_BYTES - 1) & ~(size_t)(BLOCK_BYTES - 1), total = head + each * n;
-    shdict_t *d = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t each = (bytes / n + BLOCK_BYTES - 1) & ~(size_t)(BLOCK_BYTES - 1),
+           total = head + each * n;
+    shdict_t *d = mmap(NULL, total, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (d == MAP_FAILED)
         return NULL;
     memcpy(d->name, name.p, name.n);
@@ -141,7 +143,8 @@ static int read_value(stripe_t *s, uint32_t b, shdict_value_t *out, char *buf, s
     return SHD_OK;
 }
 
-int shdict_get(shdict_t *d, str_t text, shdict_value_t *out, char *buf, size_t cap, bool stale, bool *is_stale)
+int shdict_get(shdict_t *d, str_t text, shdict_value_t *out, char *buf, size_t cap, bool stale,
+               bool *is_stale)
 {
     if (!key_valid(text))
         return SHD_KEY_INVALID;
@@ -167,14 +170,16 @@ static uint32_t node_blocks(const node_t *n)
 }
 
 // Replaces whatever stands at `old` (0: nothing) by a new entry.
-static int put(stripe_t *s, const shdict_key_t *key, uint32_t old, const shdict_value_t *v, uint64_t ttl_ms, bool safe, bool *forcible)
+static int put(stripe_t *s, const shdict_key_t *key, uint32_t old, const shdict_value_t *v,
+               uint64_t ttl_ms, bool safe, bool *forcible)
 {
     str_t value = v->type == SHD_STRING ? v->string : (str_t){0};
     if (value.n > (size_t)s->n_blocks * BLOCK_BYTES)
         return SHD_NO_MEMORY;
     uint32_t need = blocks_for(NODE_HEAD, key->text.n + value.n);
     uint32_t had = old ? node_blocks(node_at(s, old)) : 0;
-    if (need >= s->n_blocks || stripe_make_room(s, need > had ? need - had : 0, old, safe, forcible) != SHD_OK)
+    if (need >= s->n_blocks ||
+        stripe_make_room(s, need > had ? need - had : 0, old, safe, forcible) != SHD_OK)
         return SHD_NO_MEMORY;
     if (old)
         stripe_remove(s, old);
@@ -187,8 +192,8 @@ static int put(stripe_t *s, const shdict_key_t *key, uint32_t old, const shdict_
     return SHD_OK;
 }
 
-static int store_locked(stripe_t *s, const shdict_key_t *key, const shdict_value_t *v, uint64_t ttl_ms, shdict_mode_t mode, bool safe,
-                        bool *forcible)
+static int store_locked(stripe_t *s, const shdict_key_t *key, const shdict_value_t *v,
+                        uint64_t ttl_ms, shdict_mode_t mode, bool safe, bool *forcible)
 {
     uint32_t old = stripe_find(s, key);
     bool live = old && !node_expired(node_at(s, old), shdict_now_ms());
@@ -204,7 +209,8 @@ static int store_locked(stripe_t *s, const shdict_key_t *key, const shdict_value
     return put(s, key, old, v, ttl_ms, safe, forcible);
 }
 
-int shdict_store(shdict_t *d, str_t text, const shdict_value_t *v, uint64_t ttl_ms, shdict_mode_t mode, bool safe, bool *forcible)
+int shdict_store(shdict_t *d, str_t text, const shdict_value_t *v, uint64_t ttl_ms,
+                 shdict_mode_t mode, bool safe, bool *forcible)
 {
     ASSERT(v->type != SHD_NIL || mode == SHD_SET, "only set takes nil");
     if (forcible)
@@ -223,8 +229,8 @@ int shdict_delete(shdict_t *d, str_t key)
     return shdict_store(d, key, &(shdict_value_t){.type = SHD_NIL}, 0, SHD_SET, false, NULL);
 }
 
-static int incr_locked(stripe_t *s, const shdict_key_t *key, double by, const double *init, uint64_t init_ttl_ms, double *out,
-                       bool *forcible)
+static int incr_locked(stripe_t *s, const shdict_key_t *key, double by, const double *init,
+                       uint64_t init_ttl_ms, double *out, bool *forcible)
 {
     uint32_t b = find_live(s, key);
     if (b) {
@@ -243,7 +249,8 @@ static int incr_locked(stripe_t *s, const shdict_key_t *key, double by, const do
     return rc;
 }
 
-int shdict_incr(shdict_t *d, str_t text, double by, const double *init, uint64_t init_ttl_ms, double *out, bool *forcible)
+int shdict_incr(shdict_t *d, str_t text, double by, const double *init, uint64_t init_ttl_ms,
+                double *out, bool *forcible)
 {
     if (forcible)
         *forcible = false;

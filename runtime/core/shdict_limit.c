@@ -15,10 +15,14 @@ typedef struct window_rest {
 static shdict_key_t window_key(const shdict_key_t *key, const window_rest_t *rest)
 {
     str_t tail = str_make((const char *)rest, sizeof *rest);
-    return (shdict_key_t){.text = key->text, .rest = tail, .hash = (uint32_t)str_hash(tail, key->hash), .kind = BLOCK_LIMIT};
+    return (shdict_key_t){.text = key->text,
+                          .rest = tail,
+                          .hash = (uint32_t)str_hash(tail, key->hash),
+                          .kind = BLOCK_LIMIT};
 }
 
-static uint32_t window_find(stripe_t *s, const shdict_key_t *key, const limit_window_t *w, uint64_t now_ms)
+static uint32_t window_find(stripe_t *s, const shdict_key_t *key, const limit_window_t *w,
+                            uint64_t now_ms)
 {
     window_rest_t rest = {w->start_ms, w->length_ms};
     shdict_key_t full = window_key(key, &rest);
@@ -33,11 +37,13 @@ static uint32_t window_find(stripe_t *s, const shdict_key_t *key, const limit_wi
 }
 
 // A new counter, at 0.
-static uint32_t window_make(stripe_t *s, const shdict_key_t *key, const limit_window_t *w, uint64_t now_ms)
+static uint32_t window_make(stripe_t *s, const shdict_key_t *key, const limit_window_t *w,
+                            uint64_t now_ms)
 {
     window_rest_t rest = {w->start_ms, w->length_ms};
     shdict_key_t full = window_key(key, &rest);
-    int rc = stripe_make_room(s, blocks_for(NODE_HEAD, key->text.n + sizeof rest), 0, false, NULL);
+    int rc =
+        stripe_make_room(s, blocks_for(NODE_HEAD, key->text.n + sizeof rest), 0, false, NULL);
     ASSERT(rc == SHD_OK, "a stripe has room for the windows of one key");
     uint32_t b = stripe_insert(s, &full, (str_t){0});
     node_at(s, b)->type = SHD_NUMBER;
@@ -81,12 +87,14 @@ static void take(walk_t *k, double cost, limit_window_t *w, unsigned n)
     }
 }
 
-bool shdict_limit_take(shdict_t *d, str_t text, double cost, limit_window_t *w, unsigned n, unsigned *full)
+bool shdict_limit_take(shdict_t *d, str_t text, double cost, limit_window_t *w, unsigned n,
+                       unsigned *full)
 {
     ASSERT(n <= WINDOWS_MAX, "a limit has at most 8 windows");
     *full = 0;
-    if (text.n + sizeof(window_rest_t) > UINT16_MAX || text.n > shdict_largest(d) / WINDOWS_MAX / 2)
-        return false;  // a key nobody has honestly
+    if (text.n + sizeof(window_rest_t) > UINT16_MAX ||
+        text.n > shdict_largest(d) / WINDOWS_MAX / 2)
+        return false; // a key nobody has honestly
     shdict_key_t key;
     walk_t walk = {.s = shdict_lock(d, text, &key), .key = &key, .now_ms = shdict_now_ms()};
     bool fits = look(&walk, cost, w, n, full);

@@ -22,7 +22,11 @@ static uint32_t item_make(stripe_t *s, const shdict_value_t *v)
     str_t value = v->type == SHD_STRING ? v->string : (str_t){0};
     uint32_t b = chain_take(s, blocks_for(ITEM_HEAD, value.n));
     item_t *it = &s->blocks[b].item;
-    *it = (item_t){.next = it->next, .kind = BLOCK_ITEM, .type = (uint8_t)v->type, .value_n = (uint32_t)value.n, .number = v->number};
+    *it = (item_t){.next = it->next,
+                   .kind = BLOCK_ITEM,
+                   .type = (uint8_t)v->type,
+                   .value_n = (uint32_t)value.n,
+                   .number = v->number};
     chain_write(s, b, ITEM_HEAD, 0, value);
     return b;
 }
@@ -40,7 +44,8 @@ static void item_link(stripe_t *s, node_t *n, uint32_t b, bool left)
     n->value_n++;
 }
 
-static int push_locked(stripe_t *s, const shdict_key_t *key, const shdict_value_t *v, bool left, uint32_t *len)
+static int push_locked(stripe_t *s, const shdict_key_t *key, const shdict_value_t *v, bool left,
+                       uint32_t *len)
 {
     int rc;
     uint32_t b = find_list(s, key, &rc);
@@ -49,7 +54,8 @@ static int push_locked(stripe_t *s, const shdict_key_t *key, const shdict_value_
     size_t value_n = v->type == SHD_STRING ? v->string.n : 0;
     if (value_n > (size_t)s->n_blocks * BLOCK_BYTES)
         return SHD_NO_MEMORY;
-    uint32_t need = blocks_for(ITEM_HEAD, value_n) + (b ? 0 : blocks_for(NODE_HEAD, key->text.n));
+    uint32_t need =
+        blocks_for(ITEM_HEAD, value_n) + (b ? 0 : blocks_for(NODE_HEAD, key->text.n));
     rc = stripe_make_room(s, need, b, false, NULL);
     if (rc != SHD_OK)
         return rc;
@@ -86,7 +92,8 @@ static void item_unlink(stripe_t *s, node_t *n, uint32_t b)
     chain_free(s, b);
 }
 
-static int pop_locked(stripe_t *s, uint32_t list, bool left, shdict_value_t *out, char *buf, size_t cap)
+static int pop_locked(stripe_t *s, uint32_t list, bool left, shdict_value_t *out, char *buf,
+                      size_t cap)
 {
     node_t *n = node_at(s, list);
     uint32_t b = left ? n->list.first : n->list.last;

@@ -18,7 +18,8 @@ uint64_t shdict_now_ms(void)
     return clock_mono_us() / 1000;
 }
 
-void stripe_init(stripe_t *s, uint32_t *buckets, uint32_t n_buckets, block_t *blocks, uint32_t n_blocks)
+void stripe_init(stripe_t *s, uint32_t *buckets, uint32_t n_buckets, block_t *blocks,
+                 uint32_t n_blocks)
 {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
@@ -51,7 +52,10 @@ static void take_over(stripe_t *s)
     if (s->changing) {
         stripe_clear(s);
         s->losses++;
-        log_write(LOG_WARN, "shared dictionary: a process died while changing it; %u entries of one stripe dropped", n);
+        log_write(LOG_WARN,
+                  "shared dictionary: a process died while changing it; %u entries of one "
+                  "stripe dropped",
+                  n);
     }
     pthread_mutex_consistent(&s->lock);
 }
@@ -171,7 +175,8 @@ uint32_t stripe_find(stripe_t *s, const shdict_key_t *key)
     for (; b; b = node_at(s, b)->bucket_next) {
         const node_t *n = node_at(s, b);
         if (n->hash == key->hash && n->key_n == key_n && n->kind == key->kind &&
-            chain_equal(s, b, NODE_HEAD, 0, key->text) && chain_equal(s, b, NODE_HEAD, key->text.n, key->rest))
+            chain_equal(s, b, NODE_HEAD, 0, key->text) &&
+            chain_equal(s, b, NODE_HEAD, key->text.n, key->rest))
             return b;
     }
     return 0;
@@ -235,7 +240,11 @@ uint32_t stripe_insert(stripe_t *s, const shdict_key_t *key, str_t value)
     uint32_t b = chain_take(s, blocks_for(NODE_HEAD, key_n + value.n));
     node_t *n = node_at(s, b);
     uint32_t *bucket = &s->buckets[key->hash & s->bucket_mask];
-    *n = (node_t){.next = n->next, .kind = key->kind, .key_n = (uint16_t)key_n, .hash = key->hash, .bucket_next = *bucket,
+    *n = (node_t){.next = n->next,
+                  .kind = key->kind,
+                  .key_n = (uint16_t)key_n,
+                  .hash = key->hash,
+                  .bucket_next = *bucket,
                   .value_n = (uint32_t)value.n};
     *bucket = b;
     order_push(s, b);
@@ -258,7 +267,8 @@ static void sweep_some(stripe_t *s, uint32_t n, uint32_t keep, uint64_t now_ms)
         if (++s->hand >= s->fresh)
             s->hand = 1;
         const node_t *node = node_at(s, s->hand);
-        bool entry = s->hand < s->fresh && (node->kind == BLOCK_NODE || node->kind == BLOCK_LIMIT);
+        bool entry =
+            s->hand < s->fresh && (node->kind == BLOCK_NODE || node->kind == BLOCK_LIMIT);
         if (entry && s->hand != keep && node_expired(node, now_ms))
             stripe_remove(s, s->hand);
     }

@@ -9,23 +9,23 @@
 
 enum {
     BLOCK_BYTES = 128,
-    PART_HEAD = 8,     // bytes of a block that hold no data: of a continuation,
-    ITEM_HEAD = 32,    // of a list element,
-    NODE_HEAD = 48,    // of an entry
+    PART_HEAD = 8,  // bytes of a block that hold no data: of a continuation,
+    ITEM_HEAD = 32, // of a list element,
+    NODE_HEAD = 48, // of an entry
     STRIPES_MAX = 16,
 };
 
 enum block_kind { BLOCK_FREE, BLOCK_PART, BLOCK_NODE, BLOCK_LIMIT, BLOCK_ITEM };
-enum { TYPE_LIST = SHD_STRING + 1 };  // beside shdict_type_t
+enum { TYPE_LIST = SHD_STRING + 1 }; // beside shdict_type_t
 
 typedef struct node {
-    uint32_t next;        // block that continues this one, 0: none
-    uint8_t kind, type;   // block_kind; shdict_type_t or TYPE_LIST
+    uint32_t next;      // block that continues this one, 0: none
+    uint8_t kind, type; // block_kind; shdict_type_t or TYPE_LIST
     uint16_t key_n;
-    uint32_t hash, bucket_next, newer, older;  // blocks; 0: none
-    uint32_t value_n;     // bytes of a string, elements of a list
+    uint32_t hash, bucket_next, newer, older; // blocks; 0: none
+    uint32_t value_n;                         // bytes of a string, elements of a list
     uint32_t flags;
-    uint64_t expires_ms;  // monotonic, 0: never
+    uint64_t expires_ms; // monotonic, 0: never
     union {
         double number;
         struct {
@@ -55,11 +55,11 @@ typedef union block {
 typedef struct stripe {
     pthread_mutex_t lock;
     volatile uint32_t changing;
-    uint32_t n_blocks, n_free, free_first, fresh;  // fresh: first block never used
+    uint32_t n_blocks, n_free, free_first, fresh; // fresh: first block never used
     uint32_t bucket_mask, newest, oldest, n_nodes, hand;
     uint32_t removals, evictions, losses;
     uint32_t *buckets;
-    block_t *blocks;     // [0] is never used
+    block_t *blocks; // [0] is never used
 } stripe_t;
 
 struct shdict {
@@ -92,7 +92,8 @@ uint64_t shdict_now_ms(void);
 stripe_t *shdict_lock(shdict_t *d, str_t text, shdict_key_t *key);
 void stripe_lock(stripe_t *s);
 void stripe_unlock(stripe_t *s);
-void stripe_init(stripe_t *s, uint32_t *buckets, uint32_t n_buckets, block_t *blocks, uint32_t n_blocks);
+void stripe_init(stripe_t *s, uint32_t *buckets, uint32_t n_buckets, block_t *blocks,
+                 uint32_t n_blocks);
 void stripe_clear(stripe_t *s);
 
 // The entry's block, or 0; expired ones are found too. Nothing is touched.

@@ -43,8 +43,10 @@ int stats_create(uint32_t max_series)
     uint32_t n_series = max_series + OTHERS_MAX, n_slots = pow2_over(n_series * 2);
     size_t head = (sizeof(stats_table_t) + 63) & ~(size_t)63;
     size_t cells = (size_t)n_series * CELLS_EACH, text = (size_t)n_series * TEXT_EACH;
-    size_t total = head + n_series * sizeof(series_t) + cells * sizeof(uint64_t) + n_slots * sizeof(uint32_t) + text;
-    char *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t total = head + n_series * sizeof(series_t) + cells * sizeof(uint64_t) +
+                   n_slots * sizeof(uint32_t) + text;
+    char *p = mmap(NULL, total, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return ERR_NOMEM;
     stats_table_t *t = (stats_table_t *)(void *)p;
@@ -94,7 +96,8 @@ static void cell_add(uint32_t cell, double by)
         memcpy(&v, &old, sizeof v);
         v += by;
         memcpy(&bits, &v, sizeof bits);
-    } while (!atomic_compare_exchange_weak_explicit(c, &old, bits, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(c, &old, bits, memory_order_relaxed,
+                                                    memory_order_relaxed));
 }
 
 static const series_t *series_of(stat_t s)
@@ -104,7 +107,8 @@ static const series_t *series_of(stat_t s)
             atomic_fetch_add_explicit(&stats_table->dropped, 1, memory_order_relaxed);
         return NULL;
     }
-    ASSERT((uint32_t)s < atomic_load_explicit(&stats_table->n_series, memory_order_acquire), "a handle came from stat_*");
+    ASSERT((uint32_t)s < atomic_load_explicit(&stats_table->n_series, memory_order_acquire),
+           "a handle came from stat_*");
     return &stats_table->series[s];
 }
 
@@ -181,7 +185,8 @@ static stat_t find(str_t name, str_t labels, uint64_t hash, uint32_t *slot)
 
 static const series_t *find_family(str_t name)
 {
-    for (uint32_t at = stats_table->first_family; at; at = stats_table->series[at - 1].next_family) {
+    for (uint32_t at = stats_table->first_family; at;
+         at = stats_table->series[at - 1].next_family) {
         if (str_eq(series_name(&stats_table->series[at - 1]), name))
             return &stats_table->series[at - 1];
     }
@@ -211,7 +216,8 @@ static bool has_room(const stat_spec_t *spec, bool other)
 {
     const stats_table_t *t = stats_table;
     size_t text = spec->name.n + spec->labels.n + spec->help.n, cells = spec->n_bounds * 2 + 2;
-    return t->n_series < t->max_series + (other ? OTHERS_MAX : 0) && t->max_text - t->n_text >= text && t->max_cells - t->n_cells >= cells;
+    return t->n_series < t->max_series + (other ? OTHERS_MAX : 0) &&
+           t->max_text - t->n_text >= text && t->max_cells - t->n_cells >= cells;
 }
 
 static void family_link(const series_t *family, series_t *s, uint32_t at)
@@ -220,23 +226,32 @@ static void family_link(const series_t *family, series_t *s, uint32_t at)
     if (family) {
         series_t *first = &t->series[family - t->series];
         s->family = (uint32_t)(first - t->series) + 1;
-        atomic_store_explicit(first->last_member ? &t->series[first->last_member - 1].next_member : &first->next_member, at, memory_order_release);
+        atomic_store_explicit(first->last_member
+                                  ? &t->series[first->last_member - 1].next_member
+                                  : &first->next_member,
+                              at, memory_order_release);
         first->last_member = at;
         return;
     }
     s->family = at;
-    atomic_store_explicit(t->last_family ? &t->series[t->last_family - 1].next_family : &t->first_family, at, memory_order_release);
+    atomic_store_explicit(t->last_family ? &t->series[t->last_family - 1].next_family
+                                         : &t->first_family,
+                          at, memory_order_release);
     t->last_family = at;
 }
 
 // Room has been checked; the lock is held.
-static stat_t make(const stat_spec_t *spec, uint64_t hash, uint32_t slot, const series_t *family)
+static stat_t make(const stat_spec_t *spec, uint64_t hash, uint32_t slot,
+                   const series_t *family)
 {
     stats_table_t *t = stats_table;
     uint32_t at = t->n_series;
     series_t *s = &t->series[at];
     bool histogram = spec->type == STAT_HISTOGRAM;
-    *s = (series_t){.hash = hash, .type = spec->type, .name_n = (uint32_t)spec->name.n, .labels_n = (uint32_t)spec->labels.n};
+    *s = (series_t){.hash = hash,
+                    .type = spec->type,
+                    .name_n = (uint32_t)spec->name.n,
+                    .labels_n = (uint32_t)spec->labels.n};
     s->name = family ? family->name : text_put(spec->name);
     s->labels = text_put(spec->labels);
     s->help = family ? family->help : text_put(spec->help);
@@ -275,7 +290,8 @@ static str_t other_labels(str_t labels, char *out, size_t cap)
 static stat_t make_or_collapse(const stat_spec_t *spec, uint64_t hash)
 {
     uint32_t slot;
-    stat_t found = find(spec->name, spec->labels, hash, &slot);  // somebody else may have made it
+    stat_t found =
+        find(spec->name, spec->labels, hash, &slot); // somebody else may have made it
     if (found >= 0)
         return found;
     const series_t *family = find_family(spec->name);
@@ -297,7 +313,8 @@ static bool name_valid(str_t name)
 {
     for (size_t i = 0; i < name.n; i++) {
         char c = ascii_lower(name.p[i]);
-        if (!((c >= 'a' && c <= 'z') || c == '_' || c == ':' || (i > 0 && c >= '0' && c <= '9')))
+        if (!((c >= 'a' && c <= 'z') || c == '_' || c == ':' ||
+              (i > 0 && c >= '0' && c <= '9')))
             return false;
     }
     return name.n > 0 && name.n < 256;
@@ -325,18 +342,25 @@ static stat_t get_or_make(const stat_spec_t *spec)
 
 stat_t stat_counter(str_t name, str_t labels, const char *help)
 {
-    return get_or_make(&(stat_spec_t){.type = STAT_COUNTER, .name = name, .labels = labels, .help = str_from(help)});
+    return get_or_make(&(stat_spec_t){
+        .type = STAT_COUNTER, .name = name, .labels = labels, .help = str_from(help)});
 }
 
 stat_t stat_gauge(str_t name, str_t labels, const char *help)
 {
-    return get_or_make(&(stat_spec_t){.type = STAT_GAUGE, .name = name, .labels = labels, .help = str_from(help)});
+    return get_or_make(&(stat_spec_t){
+        .type = STAT_GAUGE, .name = name, .labels = labels, .help = str_from(help)});
 }
 
-stat_t stat_histogram(str_t name, str_t labels, const char *help, const double *bounds, unsigned n_bounds)
+stat_t stat_histogram(str_t name, str_t labels, const char *help, const double *bounds,
+                      unsigned n_bounds)
 {
     ASSERT(n_bounds <= BOUNDS_MAX, "a histogram has at most 32 bounds");
-    return get_or_make(&(stat_spec_t){.type = STAT_HISTOGRAM, .name = name, .labels = labels, .help = str_from(help), .bounds = bounds,
+    return get_or_make(&(stat_spec_t){.type = STAT_HISTOGRAM,
+                                      .name = name,
+                                      .labels = labels,
+                                      .help = str_from(help),
+                                      .bounds = bounds,
                                       .n_bounds = n_bounds});
 }
 

@@ -18,6 +18,11 @@ void stat_fixed_add(stat_fixed_t f, int64_t by)
     atomic_fetch_add_explicit(&row->fixed[f], by, memory_order_relaxed);
 }
 
+void stat_fixed_set(stat_fixed_t f, int64_t value)
+{
+    atomic_store_explicit(&row->fixed[f], value, memory_order_relaxed);
+}
+
 int64_t stat_fixed_get(stat_fixed_t f)
 {
     if (!stats_table)
@@ -31,7 +36,8 @@ int64_t stat_fixed_get(stat_fixed_t f)
 void stats_slot_died(unsigned slot)
 {
     ASSERT(slot < STATS_SLOTS_MAX, "a slot is below STATS_SLOTS_MAX");
-    static const stat_fixed_t GAUGES[] = {SF_CONN_ACTIVE, SF_CONN_READING, SF_CONN_WRITING, SF_CONN_WAITING};
+    static const stat_fixed_t GAUGES[] = {SF_CONN_ACTIVE, SF_CONN_READING, SF_CONN_WRITING,
+                                          SF_CONN_WAITING};
     if (!stats_table)
         return;
     for (unsigned i = 0; i < sizeof GAUGES / sizeof *GAUGES; i++)

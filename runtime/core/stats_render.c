@@ -30,7 +30,8 @@ static void put_number(buf_t *out, double v)
         buf_printf(out, "%.15g", v);
 }
 
-static void put_line(buf_t *out, str_t name, const char *suffix, str_t labels, const char *le, double value)
+static void put_line(buf_t *out, str_t name, const char *suffix, str_t labels, const char *le,
+                     double value)
 {
     buf_append(out, name);
     buf_append(out, str_from(suffix));
@@ -72,13 +73,15 @@ static void put_help(buf_t *out, str_t help)
 
 static void put_family(buf_t *out, uint32_t first)
 {
-    static const char *const TYPES[] = {[STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge", [STAT_HISTOGRAM] = "histogram"};
+    static const char *const TYPES[] = {
+        [STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge", [STAT_HISTOGRAM] = "histogram"};
     const series_t *s = &stats_table->series[first - 1];
     str_t name = str_make(stats_table->text + s->name, s->name_n);
     buf_printf(out, "# HELP %.*s ", STR_FMT(name));
     put_help(out, str_make(stats_table->text + s->help, s->help_n));
     buf_printf(out, "\n# TYPE %.*s %s\n", STR_FMT(name), TYPES[s->type]);
-    for (uint32_t at = first; at; at = atomic_load_explicit(&s->next_member, memory_order_acquire)) {
+    for (uint32_t at = first; at;
+         at = atomic_load_explicit(&s->next_member, memory_order_acquire)) {
         s = &stats_table->series[at - 1];
         str_t labels = str_make(stats_table->text + s->labels, s->labels_n);
         if (s->type == STAT_HISTOGRAM)
@@ -93,6 +96,7 @@ void stats_render(buf_t *out)
     if (!stats_table)
         return;
     uint32_t at = atomic_load_explicit(&stats_table->first_family, memory_order_acquire);
-    for (; at; at = atomic_load_explicit(&stats_table->series[at - 1].next_family, memory_order_acquire))
+    for (; at; at = atomic_load_explicit(&stats_table->series[at - 1].next_family,
+                                         memory_order_acquire))
         put_family(out, at);
 }

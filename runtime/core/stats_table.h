@@ -23,15 +23,15 @@ typedef struct series {
     stat_type_t type;
     uint32_t name, name_n, labels, labels_n, help, help_n;
     uint32_t cell, bounds, n_bounds;
-    uint32_t family;                      // the first series of that name
-    uint32_t last_member;                 // of a family's first: its newest member
+    uint32_t family;      // the first series of that name
+    uint32_t last_member; // of a family's first: its newest member
     _Atomic(uint32_t) next_member, next_family;
 } series_t;
 
 typedef struct stats_row {
     _Atomic(int64_t) fixed[SF_COUNT];
     _Atomic(uint64_t) lua_bytes;
-    _Atomic(int) pid;                     // 0: nobody
+    _Atomic(int) pid; // 0: nobody
 } __attribute__((aligned(64))) stats_row_t;
 
 typedef struct stats_table {
@@ -43,7 +43,7 @@ typedef struct stats_table {
     _Atomic(uint64_t) dropped;
     series_t *series;
     _Atomic(uint64_t) *cells;
-    _Atomic(uint32_t) *slots;             // index + 1 of a series, 0: free; open addressing
+    _Atomic(uint32_t) *slots; // index + 1 of a series, 0: free; open addressing
     char *text;
     stats_row_t rows[STATS_SLOTS_MAX];
 } stats_table_t;

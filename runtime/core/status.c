@@ -20,13 +20,18 @@ static void put_server(buf_t *b)
         const char *name;
         stat_fixed_t stat;
     } ROWS[] = {
-        {"connections_accepted", SF_CONN_ACCEPTED}, {"connections_active", SF_CONN_ACTIVE},   {"connections_handled", SF_CONN_HANDLED},
-        {"connections_reading", SF_CONN_READING},   {"connections_waiting", SF_CONN_WAITING}, {"connections_writing", SF_CONN_WRITING},
+        {"connections_accepted", SF_CONN_ACCEPTED},
+        {"connections_active", SF_CONN_ACTIVE},
+        {"connections_handled", SF_CONN_HANDLED},
+        {"connections_reading", SF_CONN_READING},
+        {"connections_waiting", SF_CONN_WAITING},
+        {"connections_writing", SF_CONN_WRITING},
         {"total_requests", SF_REQUESTS},
     };
     buf_append(b, STR("\"server\":{"));
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
-        buf_printf(b, "%s\"%s\":%lld", i ? "," : "", ROWS[i].name, (long long)stat_fixed_get(ROWS[i].stat));
+        buf_printf(b, "%s\"%s\":%lld", i ? "," : "", ROWS[i].name,
+                   (long long)stat_fixed_get(ROWS[i].stat));
     buf_putc(b, '}');
 }
 
@@ -37,7 +42,8 @@ static void put_memory(buf_t *b)
     uint64_t lua_bytes;
     for (unsigned i = 0, put = 0; i < STATS_SLOTS_MAX; i++) {
         if (stats_slot_get(i, &pid, &lua_bytes))
-            buf_printf(b, "%s{\"pid\":%d,\"http_allocated_gc\":\"%.2f MiB\"}", put++ ? "," : "", pid, (double)lua_bytes / MIB);
+            buf_printf(b, "%s{\"pid\":%d,\"http_allocated_gc\":\"%.2f MiB\"}", put++ ? "," : "",
+                       pid, (double)lua_bytes / MIB);
     }
     buf_append(b, STR("],\"lua_shared_dicts\":{"));
     for (unsigned i = 0, put = 0; i < SHDICTS_MAX; i++) {
@@ -45,8 +51,9 @@ static void put_memory(buf_t *b)
         if (!d)
             continue;
         uint64_t capacity = shdict_capacity(d), used = capacity - shdict_free_space(d);
-        buf_printf(b, "%s\"%.*s\":{\"allocated_slabs\":\"%.2f MiB\",\"capacity\":\"%.2f MiB\"}", put++ ? "," : "", STR_FMT(shdict_name(d)),
-                   (double)used / MIB, (double)capacity / MIB);
+        buf_printf(b, "%s\"%.*s\":{\"allocated_slabs\":\"%.2f MiB\",\"capacity\":\"%.2f MiB\"}",
+                   put++ ? "," : "", STR_FMT(shdict_name(d)), (double)used / MIB,
+                   (double)capacity / MIB);
     }
     buf_append(b, STR("}}"));
 }
@@ -57,7 +64,8 @@ static void status_json(const request_t *r, buf_t *b)
     put_server(b);
     buf_putc(b, ',');
     put_memory(b);
-    buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\"}", r->gen->hash);
+    buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\"}",
+               r->gen->hash);
 }
 
 // ---- /metrics ----
@@ -84,44 +92,54 @@ static void put_connections(buf_t *b, const char *node)
         const char *state;
         stat_fixed_t stat;
     } ROWS[] = {
-        {"accepted", SF_CONN_ACCEPTED}, {"active", SF_CONN_ACTIVE},   {"handled", SF_CONN_HANDLED},
-        {"reading", SF_CONN_READING},   {"waiting", SF_CONN_WAITING}, {"writing", SF_CONN_WRITING},
+        {"accepted", SF_CONN_ACCEPTED}, {"active", SF_CONN_ACTIVE},
+        {"handled", SF_CONN_HANDLED},   {"reading", SF_CONN_READING},
+        {"waiting", SF_CONN_WAITING},   {"writing", SF_CONN_WRITING},
     };
-    family_t f = family(b, "kong_nginx_connections_total", "gauge", "Number of connections by subsystem");
+    family_t f = family(b, "kong_nginx_connections_total", "gauge",
+                        "Number of connections by subsystem");
     char labels[160];
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
-        snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\",state=\"%s\"}", node, ROWS[i].state);
+        snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\",state=\"%s\"}",
+                 node, ROWS[i].state);
         line(f, labels, (double)stat_fixed_get(ROWS[i].stat));
     }
-    snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\",state=\"total\"}", node);
+    snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\",state=\"total\"}",
+             node);
     line(f, labels, (double)stat_fixed_get(SF_REQUESTS));
 }
 
 static void put_dicts(buf_t *b, const char *node, bool total)
 {
-    family_t f = total ? family(b, "kong_memory_lua_shared_dict_total_bytes", "gauge", "Total capacity in bytes of a shared_dict")
-                       : family(b, "kong_memory_lua_shared_dict_bytes", "gauge", "Allocated slabs in bytes in a shared_dict");
+    family_t f = total ? family(b, "kong_memory_lua_shared_dict_total_bytes", "gauge",
+                                "Total capacity in bytes of a shared_dict")
+                       : family(b, "kong_memory_lua_shared_dict_bytes", "gauge",
+                                "Allocated slabs in bytes in a shared_dict");
     char labels[200];
     for (unsigned i = 0; i < SHDICTS_MAX; i++) {
         shdict_t *d = shdict_at(i);
         if (!d)
             continue;
         uint64_t capacity = shdict_capacity(d);
-        snprintf(labels, sizeof labels, "{node_id=\"%s\",shared_dict=\"%.*s\",kong_subsystem=\"http\"}", node, STR_FMT(shdict_name(d)));
+        snprintf(labels, sizeof labels,
+                 "{node_id=\"%s\",shared_dict=\"%.*s\",kong_subsystem=\"http\"}", node,
+                 STR_FMT(shdict_name(d)));
         line(f, labels, (double)(total ? capacity : capacity - shdict_free_space(d)));
     }
 }
 
 static void put_vms(buf_t *b, const char *node)
 {
-    family_t f = family(b, "kong_memory_workers_lua_vms_bytes", "gauge", "Allocated bytes in worker Lua VM");
+    family_t f = family(b, "kong_memory_workers_lua_vms_bytes", "gauge",
+                        "Allocated bytes in worker Lua VM");
     char labels[160];
     int pid;
     uint64_t lua_bytes;
     for (unsigned i = 0; i < STATS_SLOTS_MAX; i++) {
         if (!stats_slot_get(i, &pid, &lua_bytes))
             continue;
-        snprintf(labels, sizeof labels, "{node_id=\"%s\",pid=\"%d\",kong_subsystem=\"http\"}", node, pid);
+        snprintf(labels, sizeof labels, "{node_id=\"%s\",pid=\"%d\",kong_subsystem=\"http\"}",
+                 node, pid);
         line(f, labels, (double)lua_bytes);
     }
 }
@@ -129,18 +147,25 @@ static void put_vms(buf_t *b, const char *node)
 static void put_own(buf_t *b, const request_t *r)
 {
     char labels[96];
-    line(family(b, "moongate_worker_respawns_total", "counter", "Workers replaced after a crash or a hang"), "",
-         (double)stat_fixed_get(SF_RESPAWNS));
-    line(family(b, "moongate_access_log_dropped_total", "counter", "Access log lines dropped because the disk did not keep up"), "",
-         (double)stat_fixed_get(SF_LOG_DROPPED));
-    line(family(b, "moongate_tls_handshake_errors_total", "counter", "TLS handshakes that failed"), "",
-         (double)stat_fixed_get(SF_TLS_ERRORS));
-    line(family(b, "moongate_metrics_dropped_total", "counter", "Additions to metrics that had no room"), "", (double)stats_dropped());
-    family_t reloads = family(b, "moongate_config_reloads_total", "counter", "Reloads by result");
+    line(family(b, "moongate_worker_respawns_total", "counter",
+                "Workers replaced after a crash or a hang"),
+         "", (double)stat_fixed_get(SF_RESPAWNS));
+    line(family(b, "moongate_access_log_dropped_total", "counter",
+                "Access log lines dropped because the disk did not keep up"),
+         "", (double)stat_fixed_get(SF_LOG_DROPPED));
+    line(family(b, "moongate_tls_handshake_errors_total", "counter",
+                "TLS handshakes that failed"),
+         "", (double)stat_fixed_get(SF_TLS_ERRORS));
+    line(family(b, "moongate_metrics_dropped_total", "counter",
+                "Additions to metrics that had no room"),
+         "", (double)stats_dropped());
+    family_t reloads =
+        family(b, "moongate_config_reloads_total", "counter", "Reloads by result");
     line(reloads, "{result=\"ok\"}", (double)stat_fixed_get(SF_RELOADS_OK));
     line(reloads, "{result=\"error\"}", (double)stat_fixed_get(SF_RELOADS_FAILED));
     snprintf(labels, sizeof labels, "{hash=\"%s\"}", r->gen->hash);
-    line(family(b, "moongate_config_info", "gauge", "Hash of the configuration in use"), labels, 1);
+    line(family(b, "moongate_config_info", "gauge", "Hash of the configuration in use"), labels,
+         1);
 }
 
 static void metrics_text(const request_t *r, buf_t *b)
@@ -149,10 +174,13 @@ static void metrics_text(const request_t *r, buf_t *b)
     char labels[128];
     put_connections(b, node);
     snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\"}", node);
-    line(family(b, "kong_nginx_requests_total", "gauge", "Total number of requests"), labels, (double)stat_fixed_get(SF_REQUESTS));
+    line(family(b, "kong_nginx_requests_total", "gauge", "Total number of requests"), labels,
+         (double)stat_fixed_get(SF_REQUESTS));
     snprintf(labels, sizeof labels, "{node_id=\"%s\",version=\"%s\"}", node, MOONGATE_VERSION);
     line(family(b, "kong_node_info", "gauge", "Node metadata information"), labels, 1);
-    line(family(b, "kong_datastore_reachable", "gauge", "Datastore reachable, 0 is unreachable"), "", 1);
+    line(
+        family(b, "kong_datastore_reachable", "gauge", "Datastore reachable, 0 is unreachable"),
+        "", 1);
     put_dicts(b, node, false);
     put_dicts(b, node, true);
     put_vms(b, node);
@@ -195,7 +223,9 @@ void status_handle(request_t *r)
 {
     ASSERT(r->gen, "a worker serves only with a configuration");
     bool reading = r->head.method == METHOD_GET || r->head.method == METHOD_HEAD;
-    bool status = str_eq(r->path, STR("/status")), ready = str_eq(r->path, STR("/status/ready")), metrics = str_eq(r->path, STR("/metrics"));
+    bool status = str_eq(r->path, STR("/status")),
+         ready = str_eq(r->path, STR("/status/ready")),
+         metrics = str_eq(r->path, STR("/metrics"));
     if (!status && !ready && !metrics) {
         answer_message(r, 404, "Not found");
     } else if (!reading) {

@@ -378,7 +378,8 @@ describe("the program", function()
     local args = { "start", "-c", gw.config_dir, "--status-listen", "off", "--proxy-listen", address }
     local port = gateway.command({ unpack(args) }, { env = { MOONGATE_PREFIX = gw.dir .. "/other" } })
     assert.same(1, port.code)
-    assert.truthy(port.output:find("cannot listen on " .. address .. " (proxy_listen): address not available or in use", 1, true))
+    local why = "cannot listen on " .. address .. " (proxy_listen): address not available or in use"
+    assert.truthy(port.output:find(why, 1, true))
     local prefix = gateway.command({ unpack(args) }, { env = { MOONGATE_PREFIX = gw.dir .. "/prefix" } })
     assert.same(1, prefix.code)
     assert.truthy(prefix.output:find("already runs with prefix", 1, true))

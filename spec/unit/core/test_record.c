@@ -16,37 +16,70 @@
 
 static route_t route = {.json = STR("{\"name\":\"r\",\"service\":0}")};
 static service_t service = {.id = STR("s-id"), .json = STR("{\"id\":\"s-id\",\"name\":\"s\"}")};
-static consumer_t consumer = {.id = STR("c-id"), .json = STR("{\"id\":\"c-id\",\"username\":\"bob\"}")};
+static consumer_t consumer = {.id = STR("c-id"),
+                              .json = STR("{\"id\":\"c-id\",\"username\":\"bob\"}")};
 static credential_t credential = {.id = STR("k-id"), .key = STR("secret-key")};
-static plugin_t key_auth = {.name = STR("key-auth"), .config = STR("{\"key_names\":[\"X-My-Key\",\"mykey\"]}")};
-static generation_t gen = {.number = 7, .consumers = &consumer, .n_consumers = 1, .credentials = &credential, .n_credentials = 1,
-                           .plugins = &key_auth, .n_plugins = 1};
+static plugin_t key_auth = {.name = STR("key-auth"),
+                            .config = STR("{\"key_names\":[\"X-My-Key\",\"mykey\"]}")};
+static generation_t gen = {.number = 7,
+                           .consumers = &consumer,
+                           .n_consumers = 1,
+                           .credentials = &credential,
+                           .n_credentials = 1,
+                           .plugins = &key_auth,
+                           .n_plugins = 1};
 static try_record_t tries[2] = {
-    {.next = &tries[1], .ip = STR("10.0.0.2"), .port = 81, .at_us = 2000000, .connect_us = 1500},
+    {.next = &tries[1],
+     .ip = STR("10.0.0.2"),
+     .port = 81,
+     .at_us = 2000000,
+     .connect_us = 1500},
     {.ip = STR("10.0.0.1"), .port = 80, .err = -2003, .at_us = 1000000},
 };
 
 static request_t *finished(void)
 {
     request_t *r = calloc(1, sizeof *r);
-    *r = (request_t){
-        .gen = &gen, .id = "0123456789abcdef0123456789abcdef", .start_wall_us = 1700000000123456, .start_us = 1000000,
-        .upstream_start_us = 1003000, .upstream_head_us = 1050000, .upstream_end_us = 1060000, .end_us = 1061000,
-        .head = {.method = METHOD_GET, .method_name = STR("GET"), .raw_path = STR("/a%20b"), .query = STR("x=1&x=2&y&z=a%20b+c"),
-                 .host = STR("api.test"), .port = 8000},
-        .method = STR("GET"), .client_ip = "192.0.2.7", .received_bytes = 100, .sent_bytes = 200, .route = &route, .service = &service,
-        .up = {.path = STR("/up"), .query = STR("q=1")}, .tries = tries, .n_tries = 2, .upstream_status = 201, .status = 200,
-        .source = SOURCE_SERVICE, .consumer = 0, .credential = 0};
+    *r = (request_t){.gen = &gen,
+                     .id = "0123456789abcdef0123456789abcdef",
+                     .start_wall_us = 1700000000123456,
+                     .start_us = 1000000,
+                     .upstream_start_us = 1003000,
+                     .upstream_head_us = 1050000,
+                     .upstream_end_us = 1060000,
+                     .end_us = 1061000,
+                     .head = {.method = METHOD_GET,
+                              .method_name = STR("GET"),
+                              .raw_path = STR("/a%20b"),
+                              .query = STR("x=1&x=2&y&z=a%20b+c"),
+                              .host = STR("api.test"),
+                              .port = 8000},
+                     .method = STR("GET"),
+                     .client_ip = "192.0.2.7",
+                     .received_bytes = 100,
+                     .sent_bytes = 200,
+                     .route = &route,
+                     .service = &service,
+                     .up = {.path = STR("/up"), .query = STR("q=1")},
+                     .tries = tries,
+                     .n_tries = 2,
+                     .upstream_status = 201,
+                     .status = 200,
+                     .source = SOURCE_SERVICE,
+                     .consumer = 0,
+                     .credential = 0};
     route.service = &service;
     arena_init(&r->arena);
     headers_add(&r->head.headers, &r->arena, HDR_HOST, STR("Host"), STR("api.test:8000"));
-    headers_add(&r->headers, &r->arena, HDR_CONTENT_TYPE, STR("Content-Type"), STR("text/plain"));
+    headers_add(&r->headers, &r->arena, HDR_CONTENT_TYPE, STR("Content-Type"),
+                STR("text/plain"));
     return r;
 }
 
 static void add_field(request_t *r, const char *name, const char *value)
 {
-    headers_add(&r->head.headers, &r->arena, hdr_lookup(str_from(name)), str_from(name), str_from(value));
+    headers_add(&r->head.headers, &r->arena, hdr_lookup(str_from(name)), str_from(name),
+                str_from(value));
 }
 
 static str_t written(request_t *r, buf_t *out)
@@ -71,21 +104,31 @@ TEST(writes_every_field_as_kong_does)
 {
     request_t *r = finished();
     buf_t out = {0};
-    CHECK_EQ_STR(written(r, &out),
-                 "{\"request\":{\"id\":\"0123456789abcdef0123456789abcdef\",\"uri\":\"/a%20b?x=1&x=2&y&z=a%20b+c\","
-                 "\"url\":\"http://api.test:8000/a%20b?x=1&x=2&y&z=a%20b+c\","
-                 "\"querystring\":{\"x\":[\"1\",\"2\"],\"y\":true,\"z\":\"a b c\"},\"method\":\"GET\","
-                 "\"headers\":{\"host\":\"api.test:8000\"},\"size\":100},\"upstream_uri\":\"/up?q=1\",\"upstream_status\":\"201\","
-                 "\"response\":{\"status\":200,\"headers\":{\"content-type\":\"text/plain\"},\"size\":200},"
-                 "\"latencies\":{\"kong\":3,\"proxy\":47,\"request\":61,\"receive\":10},"
-                 "\"tries\":[{\"balancer_start\":1000,\"balancer_start_ns\":1000000000,\"balancer_latency\":0,\"balancer_latency_ns\":0,"
-                 "\"ip\":\"10.0.0.1\",\"port\":80,\"state\":\"failed\",\"reason\":\"connection refused\"},"
-                 "{\"balancer_start\":2000,\"balancer_start_ns\":2000000000,\"balancer_latency\":1,\"balancer_latency_ns\":1500000,"
-                 "\"ip\":\"10.0.0.2\",\"port\":81}],"
-                 "\"route\":{\"name\":\"r\",\"service\":{\"id\":\"s-id\"}},\"service\":{\"id\":\"s-id\",\"name\":\"s\"},"
-                 "\"consumer\":{\"id\":\"c-id\",\"username\":\"bob\"},\"authenticated_entity\":{\"id\":\"k-id\",\"consumer_id\":\"c-id\"},"
-                 "\"client_ip\":\"192.0.2.7\",\"started_at\":1700000000123,\"source\":\"upstream\",\"workspace\":\"default\","
-                 "\"workspace_name\":\"default\"}");
+    CHECK_EQ_STR(
+        written(r, &out),
+        "{\"request\":{\"id\":\"0123456789abcdef0123456789abcdef\",\"uri\":\"/"
+        "a%20b?x=1&x=2&y&z=a%20b+c\","
+        "\"url\":\"http://api.test:8000/a%20b?x=1&x=2&y&z=a%20b+c\","
+        "\"querystring\":{\"x\":[\"1\",\"2\"],\"y\":true,\"z\":\"a b c\"},\"method\":\"GET\","
+        "\"headers\":{\"host\":\"api.test:8000\"},\"size\":100},\"upstream_uri\":\"/"
+        "up?q=1\",\"upstream_status\":\"201\","
+        "\"response\":{\"status\":200,\"headers\":{\"content-type\":\"text/"
+        "plain\"},\"size\":200},"
+        "\"latencies\":{\"kong\":3,\"proxy\":47,\"request\":61,\"receive\":10},"
+        "\"tries\":[{\"balancer_start\":1000,\"balancer_start_ns\":1000000000,\"balancer_"
+        "latency\":0,\"balancer_latency_ns\":0,"
+        "\"ip\":\"10.0.0.1\",\"port\":80,\"state\":\"failed\",\"reason\":\"connection "
+        "refused\"},"
+        "{\"balancer_start\":2000,\"balancer_start_ns\":2000000000,\"balancer_latency\":1,"
+        "\"balancer_latency_ns\":1500000,"
+        "\"ip\":\"10.0.0.2\",\"port\":81}],"
+        "\"route\":{\"name\":\"r\",\"service\":{\"id\":\"s-id\"}},\"service\":{\"id\":\"s-id\","
+        "\"name\":\"s\"},"
+        "\"consumer\":{\"id\":\"c-id\",\"username\":\"bob\"},\"authenticated_entity\":{\"id\":"
+        "\"k-id\",\"consumer_id\":\"c-id\"},"
+        "\"client_ip\":\"192.0.2.7\",\"started_at\":1700000000123,\"source\":\"upstream\","
+        "\"workspace\":\"default\","
+        "\"workspace_name\":\"default\"}");
     drop(r, &out);
 }
 
@@ -115,8 +158,9 @@ TEST(a_request_without_a_route_is_shorter)
 
 TEST(no_secret_gets_through)
 {
-    static const char *const FIELDS[] = {"Authorization", "proxy-authorization", "apikey", "Cookie", "X-Api-Key", "api-key",
-                                         "x-goog-api-key", "X-MY-KEY", "MyKey"};
+    static const char *const FIELDS[] = {
+        "Authorization", "proxy-authorization", "apikey",   "Cookie", "X-Api-Key",
+        "api-key",       "x-goog-api-key",      "X-MY-KEY", "MyKey"};
     request_t *r = finished();
     buf_t out = {0};
     for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
@@ -128,9 +172,12 @@ TEST(no_secret_gets_through)
     str_t text = written(r, &out), request, value;
     CHECK_EQ_INT(str_find(text, STR("s3cret")), -1);
     CHECK(json_get(text, STR("request"), &request) && json_get(request, STR("uri"), &value));
-    CHECK_EQ_STR(value, "\"/a%20b?apikey=REDACTED&a=1&my%6bey=REDACTED&access_token=REDACTED&b&key=REDACTED\"");
+    CHECK_EQ_STR(
+        value,
+        "\"/a%20b?apikey=REDACTED&a=1&my%6bey=REDACTED&access_token=REDACTED&b&key=REDACTED\"");
     CHECK(json_get(request, STR("querystring"), &value));
-    CHECK_EQ_STR(value, "{\"apikey\":\"REDACTED\",\"a\":\"1\",\"mykey\":\"REDACTED\",\"access_token\":\"REDACTED\",\"b\":true,\"key\":\"REDACTED\"}");
+    CHECK_EQ_STR(value, "{\"apikey\":\"REDACTED\",\"a\":\"1\",\"mykey\":\"REDACTED\",\"access_"
+                        "token\":\"REDACTED\",\"b\":true,\"key\":\"REDACTED\"}");
     CHECK(json_get(text, STR("upstream_uri"), &value));
     CHECK_EQ_STR(value, "\"/up?key=REDACTED\"");
     drop(r, &out);
@@ -145,7 +192,8 @@ TEST(repeated_fields_are_arrays_and_removed_ones_absent)
     add_field(r, "x-a", "2");
     headers_remove(&r->head.headers, HDR_OTHER, STR("x-gone"));
     str_t request, value;
-    CHECK(json_get(written(r, &out), STR("request"), &request) && json_get(request, STR("headers"), &value));
+    CHECK(json_get(written(r, &out), STR("request"), &request) &&
+          json_get(request, STR("headers"), &value));
     CHECK_EQ_STR(value, "{\"host\":\"api.test:8000\",\"x-a\":[\"1\",\"2\"]}");
     drop(r, &out);
 }
@@ -164,7 +212,8 @@ TEST(plugin_fields_are_merged_and_win)
 {
     request_t *r = finished();
     buf_t out = {0};
-    r->log_fields = STR("{\"ai\":{\"proxy\":{\"usage\":{\"total_tokens\":5}}},\"client_ip\":\"hidden\"}");
+    r->log_fields =
+        STR("{\"ai\":{\"proxy\":{\"usage\":{\"total_tokens\":5}}},\"client_ip\":\"hidden\"}");
     str_t text = written(r, &out), value;
     CHECK(json_get(text, STR("ai"), &value));
     CHECK_EQ_STR(value, "{\"proxy\":{\"usage\":{\"total_tokens\":5}}}");
@@ -245,7 +294,9 @@ TEST(many_lines_are_whole_and_in_order)
     access_log_t *log = access_log_open(l, path, &err);
     char line[64];
     for (int i = 0; i < LINES; i++) {
-        access_log_line(log, str_make(line, (size_t)snprintf(line, sizeof line, "line %d with some more text", i)));
+        access_log_line(log,
+                        str_make(line, (size_t)snprintf(line, sizeof line,
+                                                        "line %d with some more text", i)));
         if (i % 500 == 0)
             loop_turn(l, 0);
     }

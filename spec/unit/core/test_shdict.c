@@ -53,8 +53,9 @@ static bool stripe_sound(stripe_t *s)
     uint32_t newer = 0;
     for (uint32_t b = s->newest; b; newer = b, b = node_at(s, b)->older)
         order += node_at(s, b)->newer == newer;
-    return newer == s->oldest && order == s->n_nodes && nodes == s->n_nodes && s->changing == 0 &&
-           free_blocks + (s->n_blocks - s->fresh) == s->n_free && used + s->n_free == s->n_blocks - 1;
+    return newer == s->oldest && order == s->n_nodes && nodes == s->n_nodes &&
+           s->changing == 0 && free_blocks + (s->n_blocks - s->fresh) == s->n_free &&
+           used + s->n_free == s->n_blocks - 1;
 }
 
 static bool sound(shdict_t *d)
@@ -198,7 +199,8 @@ TEST(evicts_the_oldest_and_safe_does_not)
         i++;
     CHECK_EQ_INT(rc, SHD_NO_MEMORY);
     CHECK(i > 5 && !forcible);
-    CHECK_EQ_INT(get(d, STR("k0"), &out, value, sizeof value), SHD_OK); // used: k1 is now the oldest
+    CHECK_EQ_INT(get(d, STR("k0"), &out, value, sizeof value),
+                 SHD_OK); // used: k1 is now the oldest
     CHECK_EQ_INT(shdict_store(d, STR("new"), &v, 0, SHD_SET, false, &forcible), SHD_OK);
     CHECK(forcible);
     CHECK_EQ_INT(get(d, STR("k1"), &out, value, sizeof value), SHD_NOT_FOUND);
@@ -220,7 +222,9 @@ TEST(expired_entries_make_room_first)
     shdict_value_t v = text(str_make(value, sizeof value)), out;
     bool forcible;
     shdict_store(d, STR("keep"), &v, 0, SHD_SET, true, &forcible);
-    for (int i = 0; snprintf(key, sizeof key, "k%d", i), shdict_store(d, str_from(key), &v, 1, SHD_SET, true, &forcible) == SHD_OK; i++)
+    for (int i = 0; snprintf(key, sizeof key, "k%d", i),
+             shdict_store(d, str_from(key), &v, 1, SHD_SET, true, &forcible) == SHD_OK;
+         i++)
         ;
     wait_past(2);
     CHECK_EQ_INT(shdict_store(d, STR("new"), &v, 0, SHD_SET, true, &forcible), SHD_OK);
@@ -354,11 +358,19 @@ static void churn(shdict_t *d)
     str_t name = str_make(key, (size_t)snprintf(key, sizeof key, "%u", k));
     shdict_value_t v = text(str_make(value, rnd(6000))), out;
     switch (k % 4) {
-    case 0: shdict_store(d, name, &v, rnd(3), (shdict_mode_t)rnd(3), rnd(2), NULL); break;
-    case 1: shdict_incr(d, name, 1, &zero, rnd(3), &number, NULL); break;
-    case 2: rnd(2) ? shdict_push(d, name, &v, rnd(2), &len) : shdict_pop(d, name, rnd(2), &out, buf, sizeof buf); break;
+    case 0:
+        shdict_store(d, name, &v, rnd(3), (shdict_mode_t)rnd(3), rnd(2), NULL);
+        break;
+    case 1:
+        shdict_incr(d, name, 1, &zero, rnd(3), &number, NULL);
+        break;
+    case 2:
+        rnd(2) ? shdict_push(d, name, &v, rnd(2), &len)
+               : shdict_pop(d, name, rnd(2), &out, buf, sizeof buf);
+        break;
     case 3: {
-        limit_window_t w[2] = {{.start_ms = rnd(3), .length_ms = 1 + rnd(2), .limit = 5}, {.length_ms = 1000, .limit = 50}};
+        limit_window_t w[2] = {{.start_ms = rnd(3), .length_ms = 1 + rnd(2), .limit = 5},
+                               {.length_ms = 1000, .limit = 50}};
         shdict_limit_take(d, name, 1, w, 2, &full);
     }
     }
@@ -426,7 +438,8 @@ static int take_until_refused(shdict_t *d)
     int taken = 0;
     unsigned full;
     for (int i = 0; i < 2000; i++) {
-        limit_window_t w[2] = {{.length_ms = 600000, .limit = 5000}, {.length_ms = 900000, .limit = 100000}};
+        limit_window_t w[2] = {{.length_ms = 600000, .limit = 5000},
+                               {.length_ms = 900000, .limit = 100000}};
         taken += shdict_limit_take(d, STR("shared"), 1, w, 2, &full);
     }
     return taken;
@@ -509,16 +522,19 @@ TEST(incr_is_fast)
     double zero = 0, out = 0;
     uint64_t start = clock_mono_us();
     for (int i = 0; i < N; i++)
-        shdict_incr(d, STR("ratelimit:some-route:some-service:127.0.0.1:1700000000000:minute"), 1, &zero, 0, &out, NULL);
+        shdict_incr(d, STR("ratelimit:some-route:some-service:127.0.0.1:1700000000000:minute"),
+                    1, &zero, 0, &out, NULL);
     double ns = (double)(clock_mono_us() - start) * 1000 / N;
     CHECK(out == N);
     printf("  incr: %.0f ns\n", ns);
     start = clock_mono_us();
     for (int i = 0; i < N / 4; i++) {
         unsigned full;
-        limit_window_t w[2] = {{.length_ms = 600000, .limit = 1e9}, {.length_ms = 900000, .limit = 1e9}};
+        limit_window_t w[2] = {{.length_ms = 600000, .limit = 1e9},
+                               {.length_ms = 900000, .limit = 1e9}};
         shdict_limit_take(d, STR("some-route:127.0.0.1"), 1, w, 2, &full);
     }
-    printf("  limit_take, 2 windows: %.0f ns\n", (double)(clock_mono_us() - start) * 1000 / (N / 4));
+    printf("  limit_take, 2 windows: %.0f ns\n",
+           (double)(clock_mono_us() - start) * 1000 / (N / 4));
     shdict_destroy(d);
 }

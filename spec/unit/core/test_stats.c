@@ -19,7 +19,8 @@ TEST(renders_each_type)
     CHECK_EQ_INT(stats_create(100), 0);
     buf_t out = {0};
     stat_t c = stat_counter(STR("kong_requests_total"), STR("service=\"a\""), "requests,\nall");
-    stat_t h = stat_histogram(STR("kong_latency_ms"), STR("service=\"a\""), "latency", (double[]){1, 2.5, 100}, 3);
+    stat_t h = stat_histogram(STR("kong_latency_ms"), STR("service=\"a\""), "latency",
+                              (double[]){1, 2.5, 100}, 3);
     stat_t c2 = stat_counter(STR("kong_requests_total"), STR("service=\"b\""), "another help");
     stat_t g = stat_gauge(STR("up"), STR(""), "is up");
     stat_add(c, 2);
@@ -93,9 +94,12 @@ TEST(too_many_series_collapse_into_other)
         int n = snprintf(labels, sizeof labels, "user=\"u\\\"%d\",code=\"200\"", i);
         stat_add(stat_counter(STR("c"), str_make(labels, (size_t)n), "h"), 1);
     }
-    CHECK_EQ_STR(render(&out), "# HELP c h\n# TYPE c counter\n"
-                               "c{user=\"u\\\"0\",code=\"200\"} 1\nc{user=\"u\\\"1\",code=\"200\"} 1\nc{user=\"u\\\"2\",code=\"200\"} 1\n"
-                               "c{user=\"u\\\"3\",code=\"200\"} 1\nc{user=\"u\\\"4\",code=\"200\"} 1\nc{user=\"other\",code=\"other\"} 15\n");
+    CHECK_EQ_STR(render(&out),
+                 "# HELP c h\n# TYPE c counter\n"
+                 "c{user=\"u\\\"0\",code=\"200\"} 1\nc{user=\"u\\\"1\",code=\"200\"} "
+                 "1\nc{user=\"u\\\"2\",code=\"200\"} 1\n"
+                 "c{user=\"u\\\"3\",code=\"200\"} 1\nc{user=\"u\\\"4\",code=\"200\"} "
+                 "1\nc{user=\"other\",code=\"other\"} 15\n");
     stat_add(-1, 1);
     CHECK_EQ_INT(stats_dropped(), 1);
     buf_dispose(&out);
