@@ -49,7 +49,8 @@ typedef enum stat_fixed {
     SF_COUNT,
 } stat_fixed_t;
 void stat_fixed_add(stat_fixed_t f, int64_t by);
-int64_t stat_fixed_get(stat_fixed_t f); // sum over all slots
+int64_t stat_fixed_get(stat_fixed_t f);             // sum over all slots
+void stat_fixed_set(stat_fixed_t f, int64_t value); // of this process's slot, for gauges
 
 // Slots (one a worker, and one for the master). Without these calls everything goes to slot 0.
 enum { STATS_SLOTS_MAX = 129, STATS_SLOT_MASTER = STATS_SLOTS_MAX - 1 };
