@@ -115,6 +115,21 @@ static int store_level(const parse_t *p, str_t text)
     return store_text(p, text);
 }
 
+// The kind names the choices, with " or " between them.
+static int store_choice(const parse_t *p, str_t text)
+{
+    const str_t between = STR(" or ");
+    str_t rest = str_from(p->row->kind);
+    while (rest.n) {
+        ptrdiff_t at = str_find(rest, between);
+        size_t n = at < 0 ? rest.n : (size_t)at;
+        if (str_eq(text, str_make(rest.p, n)))
+            return store_text(p, text);
+        rest = str_from_at(rest, at < 0 ? n : n + between.n);
+    }
+    return fail(p, "\"%.*s\" is not known: write %s", STR_FMT(text), p->row->kind);
+}
+
 // Next word of a list that commas and spaces separate.
 static bool next_word(str_t *rest, str_t *word, bool spaces)
 {
@@ -298,6 +313,8 @@ int setting_store(settings_t *s, const setting_row_t *row, const str_t *items, u
         return store_text(&p, last);
     case SETTING_LEVEL:
         return store_level(&p, last);
+    case SETTING_CHOICE:
+        return store_choice(&p, last);
     case SETTING_CIDRS:
         return store_cidrs(&p, items, n);
     case SETTING_PATHS:

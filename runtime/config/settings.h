@@ -53,6 +53,7 @@ typedef struct settings {
         retry_non_idempotent; // replay a POST when a reused connection closed before any answer
     bool server_header;       // Server/Via/X-Kong-* latency headers
     str_t error_default_type;
+    str_t ai_model_mismatch; // "reject" or "replace"
     uint32_t shared_dict_bytes;
     const char *origins[SETTINGS_MAX]; // beside settings_rows
 } settings_t;
@@ -65,6 +66,7 @@ typedef enum setting_type {
     SETTING_SWITCH,
     SETTING_TEXT,
     SETTING_LEVEL,
+    SETTING_CHOICE, // one word of the row's kind, "this or that"
     SETTING_CIDRS,
     SETTING_PATHS,
 } setting_type_t;

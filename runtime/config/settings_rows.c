@@ -110,6 +110,10 @@ static const setting_row_t rows[] = {
     SWITCH(server_header, "on", "Server, Via and the X-Kong-* fields are sent."),
     TEXT(error_default_type, "text/plain", "ERROR_DEFAULT_TYPE",
          "Media type of errors for clients that accept anything."),
+    {"ai_model_mismatch", "reject or replace", "reject",
+     "What ai-proxy does when a client names another model than the configured one: refuse the "
+     "request, or use the configured model.",
+     NULL, SETTING_CHOICE, AT(ai_model_mismatch), 0, 0, 0},
     BYTES(shared_dict_bytes, "16m", 65536, 1ULL << 31,
           "Memory that all workers share (counters, limits, caches)."),
 };

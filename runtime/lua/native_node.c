@@ -114,7 +114,8 @@ static int l_setting(lua_State *L)
         const char *name;
         str_t text;
     } TEXTS[] = {{"prefix", s->prefix},   {"log_level", s->log_level},   {"lua_path", s->lua_path},
-                 {"ca_file", s->ca_file}, {"access_log", s->access_log}, {"dns_servers", s->dns_servers}};
+                 {"ca_file", s->ca_file}, {"access_log", s->access_log}, {"dns_servers", s->dns_servers},
+                 {"ai_model_mismatch", s->ai_model_mismatch}};
     const struct {
         const char *name;
         double number;

@@ -67,14 +67,19 @@ TEST(flags_beat_the_environment_which_beats_the_file)
     const char *file =
         write_file("log_level: info\nworkers: 3\nkeepalive_timeout: 5s\ndrain_delay: 10s\n");
     char *flags[] = {"log-level=debug"};
-    char *env[] = {"MOONGATE_LOG_LEVEL=warn", "KONG_NGINX_WORKER_PROCESSES=7",
-                   "MOONGATE_WORKERS=5", "KONG_PREFIX=/run/k", NULL};
+    char *env[] = {"MOONGATE_LOG_LEVEL=warn",
+                   "KONG_NGINX_WORKER_PROCESSES=7",
+                   "MOONGATE_WORKERS=5",
+                   "MOONGATE_AI_MODEL_MISMATCH=replace",
+                   "KONG_PREFIX=/run/k",
+                   NULL};
     if (!CHECK(load(&s, file, flags, 1, env)))
         return;
     CHECK_EQ_STR(s.log_level, "debug");
     CHECK_EQ_INT(s.workers, 5);
     CHECK_EQ_INT(settings_workers(&s), 5);
     CHECK_EQ_STR(s.prefix, "/run/k");
+    CHECK_EQ_STR(s.ai_model_mismatch, "replace");
     CHECK_EQ_INT(s.keepalive_timeout_ms, 5000);
     CHECK_EQ_STR(settings_origin(&s, "log_level"), "flag");
     CHECK_EQ_STR(settings_origin(&s, "workers"), "environment MOONGATE_WORKERS");
@@ -156,6 +161,7 @@ TEST(all_problems_are_told_with_origin_and_cure)
     char *flags[] = {"proxy-lisen=x", "status_listen=8000", "keepalive_timeout"};
     char *env[] = {"MOONGATE_TRUSTED_IPS=10.0.0.0/40",
                    "KONG_LOG_LEVEL=loud",
+                   "MOONGATE_AI_MODEL_MISMATCH=rejec",
                    "MOONGATE_HEAD_MAX_BYTES=3",
                    "MOONGATE_BODY_TIMEOUT=5 days",
                    "MOONGATE_ADMIN_LISTEN=1.2.3.4:99999",
@@ -173,6 +179,8 @@ TEST(all_problems_are_told_with_origin_and_cure)
         "trusted_ips (environment MOONGATE_TRUSTED_IPS): \"10.0.0.0/40\" is neither an address "
         "nor a CIDR block",
         "log_level (environment KONG_LOG_LEVEL): \"loud\" is no log level",
+        "ai_model_mismatch (environment MOONGATE_AI_MODEL_MISMATCH): \"rejec\" is not known: "
+        "write reject or replace",
         "head_max_bytes (environment MOONGATE_HEAD_MAX_BYTES): 3 is out of range: write 1024 "
         "to 1048576",
         "body_timeout (environment MOONGATE_BODY_TIMEOUT): \"5 days\" is not a time",
