@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "core/master_impl.h"
+#include "core/node.h"
 
 enum { LOAD_MS = 120000 };
 
