@@ -114,7 +114,7 @@ $(B)/flags: FORCE
 	@printf '%s\n' "$(subst ",\",$(CC) $(ALL_CFLAGS) $(SHARE))" | cmp -s - $@ || \
 	  printf '%s\n' "$(subst ",\",$(CC) $(ALL_CFLAGS) $(SHARE))" > $@
 
--include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/unit/*/*.d $(B)/fuzz/*/*.d $(B)/fuzz/*.d)
+-include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/unit/*/*.d $(B)/fuzz/obj/*/*.d $(B)/fuzz/*.d)
 
 # --- unit tests ------------------------------------------------------------------------------
 
