@@ -7,6 +7,8 @@
 // The gateway's own error (source "error"): body {"message": ..., "request_id": ...} in the form Accept asks for (JSON, plain, HTML, XML).
 // message NULL: the default text of the status (kong.md part 4). Usable in any state: with the head already sent the connection is cut.
 void respond_error(request_t *r, unsigned status, const char *message);
+// The same answer when a plugin gave it on purpose (source "exit"): kong.response.error.
+void respond_refusal(request_t *r, unsigned status, const char *message);
 
 // A plugin's complete response (source "exit"): extra header ops are already recorded. body is borrowed (copied if needed).
 void respond_exit(request_t *r, unsigned status, str_t body, str_t content_type);

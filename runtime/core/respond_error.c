@@ -152,7 +152,7 @@ static bool closes(unsigned status)
            status == 501 || status == 505;
 }
 
-void respond_error(request_t *r, unsigned status, const char *message)
+static void answer(request_t *r, unsigned status, const char *message, response_source_t source)
 {
     ASSERT(status >= 400 && status < 600, "an error has an error status");
     if (r->head_sent) {
@@ -164,7 +164,7 @@ void respond_error(request_t *r, unsigned status, const char *message)
     if (r->source != SOURCE_NONE || r->upstream_status)
         r->headers.n = 0;  // nothing of a response that failed half-way
     r->length_known = false;
-    r->source = SOURCE_ERROR;
+    r->source = source;
     r->close_after |= closes(status) && (r->body.err || !r->body.complete || r->state == REQ_HEAD);
     form_t form = form_for(r);
     buf_t body = {0};
@@ -175,4 +175,14 @@ void respond_error(request_t *r, unsigned status, const char *message)
         respond_end(r);
     buf_dispose(&body);
     request_drop(r);
+}
+
+void respond_error(request_t *r, unsigned status, const char *message)
+{
+    answer(r, status, message, SOURCE_ERROR);
+}
+
+void respond_refusal(request_t *r, unsigned status, const char *message)
+{
+    answer(r, status, message, SOURCE_EXIT);
 }

@@ -378,7 +378,7 @@ static script_result_t settle_leave(task_t *t)
     else if (how == LEAVE_EXIT && !r->finished)
         respond_exit(r, t->exit_status, t->exit_body, t->exit_type);
     else if (how == LEAVE_ERROR && !r->finished)
-        respond_error(r, t->exit_status, t->exit_body.p);
+        respond_refusal(r, t->exit_status, t->exit_body.p);
     return SCRIPT_RESPONDED;
 }
 

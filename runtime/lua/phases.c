@@ -181,7 +181,7 @@ static script_result_t after_call(task_t *t, uint32_t phase, int rc)
         if (how == LEAVE_EXIT)
             respond_exit(r, t->exit_status, t->exit_body, t->exit_type);
         else
-            respond_error(r, t->exit_status, t->exit_body.p);
+            respond_refusal(r, t->exit_status, t->exit_body.p);
         return SCRIPT_RESPONDED;
     }
     return rc == 0 || how ? SCRIPT_DONE : SCRIPT_FAILED;

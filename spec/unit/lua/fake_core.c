@@ -228,6 +228,11 @@ void respond_error(request_t *r, unsigned status, const char *message)
     respond_end(r);
 }
 
+void respond_refusal(request_t *r, unsigned status, const char *message)
+{
+    respond_error(r, status, message);
+}
+
 void respond_abort(request_t *r, const char *why)
 {
     r->exit_reason = str_from(why);
