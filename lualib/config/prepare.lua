@@ -116,8 +116,9 @@ local function expand_value(run, entry, keys, value)
   end
   local out, names = env.expand_shell(value, run.opts.getenv)
   if not out then
-    run.problems:at(entry, keys, "environment variable '" .. names .. "' is not set", {
-      cure = "set " .. names .. " in the gateway's environment" })
+    run.problems:at(entry, keys, "environment variable '" .. names .. "' is not set: '$" .. names
+      .. "' is sent as it is written, as Kong does", { severity = "warning",
+        cure = "set " .. names .. " in the gateway's environment, or the provider will refuse the key" })
     return value
   elseif #names == 0 then
     return value

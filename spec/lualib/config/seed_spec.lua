@@ -89,12 +89,14 @@ describe("the seed file", function()
     assert.is_false(plugin.config.logging.log_payloads)
   end)
 
-  it("fails with the name of a variable that is not set", function()
+  it("warns of a variable that is not set, and leaves the text as Kong would", function()
     local document, problems = fixture.load(SEED, {})
-    assert.is_nil(document)
-    assert.same({ "kong.yaml:16:17: services[0].routes[0].plugins[0].config.auth.header_value: "
-      .. "environment variable 'OPENAI_API_KEY' is not set "
-      .. "(set OPENAI_API_KEY in the gateway's environment)" }, fixture.lines(problems))
+    local config = document.plugins[1].config
+    assert.equal("Bearer $OPENAI_API_KEY", config.auth.header_value)
+    assert.same({ "kong.yaml:16:17: warning: services[0].routes[0].plugins[0].config.auth."
+      .. "header_value: environment variable 'OPENAI_API_KEY' is not set: '$OPENAI_API_KEY' is sent "
+      .. "as it is written, as Kong does (set OPENAI_API_KEY in the gateway's environment, or the "
+      .. "provider will refuse the key)" }, fixture.lines(problems))
   end)
 
   it("gives the same bytes every time", function()
