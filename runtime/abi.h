@@ -9,11 +9,11 @@ enum { MG_ABI_VERSION = 1 };
 // Codes.
 enum {
     MG_OK = 0,
-    MG_ABSENT = -1,       // no such header, member, ... : nil in Lua
-    MG_NO_REQUEST = -2,   // called from a timer, from init_worker or from a module's main chunk
-    MG_INVALID = -3,      // the bytes of a name or a value are not allowed there
-    MG_SENT = -4,         // the response head has been sent
-    MG_NOT_OPEN = -5,     // json_open was not called, or failed
+    MG_ABSENT = -1,     // no such header, member, ... : nil in Lua
+    MG_NO_REQUEST = -2, // called from a timer, from init_worker or from a module's main chunk
+    MG_INVALID = -3,    // the bytes of a name or a value are not allowed there
+    MG_SENT = -4,       // the response head has been sent
+    MG_NOT_OPEN = -5,   // json_open was not called, or failed
     MG_FAILED = -6,
 };
 
@@ -50,18 +50,64 @@ mg_state_t *mg_state(void);
 
 // ---- the client's request ----
 enum {
-    MG_METHOD, MG_PATH, MG_RAW_PATH, MG_QUERY, MG_TARGET, MG_SCHEME, MG_HOST, MG_ID, MG_CLIENT_IP, MG_PEER_IP,
-    MG_FORWARDED_PROTO, MG_FORWARDED_HOST, MG_FORWARDED_PATH, MG_PREFIX, MG_SERVER_ADDR, MG_EXIT_REASON,
-    MG_UP_METHOD, MG_UP_PATH, MG_UP_QUERY, MG_UP_HOST, MG_UP_HOST_HEADER, MG_LOG_FIELDS,
+    MG_METHOD,
+    MG_PATH,
+    MG_RAW_PATH,
+    MG_QUERY,
+    MG_TARGET,
+    MG_SCHEME,
+    MG_HOST,
+    MG_ID,
+    MG_CLIENT_IP,
+    MG_PEER_IP,
+    MG_FORWARDED_PROTO,
+    MG_FORWARDED_HOST,
+    MG_FORWARDED_PATH,
+    MG_PREFIX,
+    MG_SERVER_ADDR,
+    MG_EXIT_REASON,
+    MG_UP_METHOD,
+    MG_UP_PATH,
+    MG_UP_QUERY,
+    MG_UP_HOST,
+    MG_UP_HOST_HEADER,
+    MG_LOG_FIELDS,
 };
 int32_t mg_request_str(int32_t which, mg_str_t *out);
 
 enum {
-    MG_PORT, MG_MINOR, MG_CLIENT_PORT, MG_PEER_PORT, MG_TRUSTED, MG_FORWARDED_PORT, MG_SERVER_PORT, MG_START_TIME,
-    MG_STATUS, MG_UPSTREAM_STATUS, MG_HEAD_SENT, MG_SOURCE, MG_CONSUMER, MG_CREDENTIAL, MG_ROUTE, MG_SERVICE,
-    MG_BODY_SIZE, MG_BODY_COMPLETE, MG_BYTES_IN, MG_BYTES_OUT, MG_LATENCY_GATEWAY, MG_LATENCY_UPSTREAM,
-    MG_LATENCY_REQUEST, MG_LATENCY_RECEIVE, MG_BUFFERING, MG_CONTENT_LENGTH, MG_UP_PORT, MG_UP_HTTPS, MG_CONNECTION_REQUESTS,
-    MG_ABORTED, MG_FIRST_BYTE, MG_HEADER_COUNT,
+    MG_PORT,
+    MG_MINOR,
+    MG_CLIENT_PORT,
+    MG_PEER_PORT,
+    MG_TRUSTED,
+    MG_FORWARDED_PORT,
+    MG_SERVER_PORT,
+    MG_START_TIME,
+    MG_STATUS,
+    MG_UPSTREAM_STATUS,
+    MG_HEAD_SENT,
+    MG_SOURCE,
+    MG_CONSUMER,
+    MG_CREDENTIAL,
+    MG_ROUTE,
+    MG_SERVICE,
+    MG_BODY_SIZE,
+    MG_BODY_COMPLETE,
+    MG_BYTES_IN,
+    MG_BYTES_OUT,
+    MG_LATENCY_GATEWAY,
+    MG_LATENCY_UPSTREAM,
+    MG_LATENCY_REQUEST,
+    MG_LATENCY_RECEIVE,
+    MG_BUFFERING,
+    MG_CONTENT_LENGTH,
+    MG_UP_PORT,
+    MG_UP_HTTPS,
+    MG_CONNECTION_REQUESTS,
+    MG_ABORTED,
+    MG_FIRST_BYTE,
+    MG_HEADER_COUNT,
 };
 // The number asked for in *out (times and latencies in seconds and milliseconds, as the Lua side says; -1: unknown).
 int32_t mg_request_num(int32_t which, double *out);
@@ -73,10 +119,13 @@ int32_t mg_header_get(int32_t side, const char *name, uint64_t name_n, mg_str_t 
 int32_t mg_header_count(int32_t side, const char *name, uint64_t name_n);
 // Line number `*at` or the next one that counts: name and value; *at is advanced. MG_ABSENT at the end.
 int32_t mg_header_next(int32_t side, uint32_t *at, mg_str_t *name, mg_str_t *value);
-int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value, uint64_t value_n);
-int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value, uint64_t value_n);
+int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value,
+                      uint64_t value_n);
+int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value,
+                      uint64_t value_n);
 int32_t mg_header_remove(int32_t side, const char *name, uint64_t name_n);
-int32_t mg_header_on_success(const char *name, uint64_t name_n, const char *value, uint64_t value_n);
+int32_t mg_header_on_success(const char *name, uint64_t name_n, const char *value,
+                             uint64_t value_n);
 
 int32_t mg_status_set(uint32_t status);
 int32_t mg_consumer_set(int32_t consumer, int32_t credential);
@@ -86,29 +135,40 @@ int32_t mg_want(uint32_t phase);
 void mg_slot_used(void);
 
 // ---- the body as a document ----
-enum { MG_JSON_ABSENT, MG_JSON_NULL, MG_JSON_FALSE, MG_JSON_TRUE, MG_JSON_NUMBER, MG_JSON_STRING, MG_JSON_ARRAY, MG_JSON_OBJECT };
+enum {
+    MG_JSON_ABSENT,
+    MG_JSON_NULL,
+    MG_JSON_FALSE,
+    MG_JSON_TRUE,
+    MG_JSON_NUMBER,
+    MG_JSON_STRING,
+    MG_JSON_ARRAY,
+    MG_JSON_OBJECT
+};
 int32_t mg_json_open(mg_str_t *why);
 // The member's type (MG_JSON_*), its raw text and its element count, edits included; MG_ABSENT, MG_NOT_OPEN.
 int32_t mg_json_find(const char *name, uint64_t name_n, mg_str_t *raw, uint32_t *count);
 // The unescaped text of a string member; MG_ABSENT when it is none.
 int32_t mg_json_string(const char *name, uint64_t name_n, mg_str_t *out);
 // Raw text of the member `key` of the object member `name`.
-int32_t mg_json_member(const char *name, uint64_t name_n, const char *key, uint64_t key_n, mg_str_t *out);
+int32_t mg_json_member(const char *name, uint64_t name_n, const char *key, uint64_t key_n,
+                       mg_str_t *out);
 int32_t mg_json_set(const char *name, uint64_t name_n, const char *raw, uint64_t raw_n);
 int32_t mg_json_remove(const char *name, uint64_t name_n);
 
 // ---- node ----
-double mg_now(void);      // wall clock, seconds, read at the start of this turn of the loop
-double mg_mono(void);     // monotonic seconds, read now
+double mg_now(void);  // wall clock, seconds, read at the start of this turn of the loop
+double mg_mono(void); // monotonic seconds, read now
 void mg_update_time(void);
 int32_t mg_log_wants(int32_t level);
 
 // ---- shared memory ----
-int32_t mg_shd_incr(int32_t dict, const char *key, uint64_t key_n, double by, int32_t has_init, double init, double ttl_s,
-                    double *out, int32_t *forcible);
+int32_t mg_shd_incr(int32_t dict, const char *key, uint64_t key_n, double by, int32_t has_init,
+                    double init, double ttl_s, double *out, int32_t *forcible);
 // limits[n] -> used[n]; 1: taken, 0: refused and *full says by which (0-based).
-int32_t mg_limit_take(int32_t dict, const char *key, uint64_t key_n, double cost, const double *start_s, const double *length_s,
-                      const double *limits, double *used, int32_t n, int32_t *full);
+int32_t mg_limit_take(int32_t dict, const char *key, uint64_t key_n, double cost,
+                      const double *start_s, const double *length_s, const double *limits,
+                      double *used, int32_t n, int32_t *full);
 int32_t mg_stat_add(int32_t handle, double by);
 int32_t mg_stat_set(int32_t handle, double value);
 int32_t mg_stat_observe(int32_t handle, double value);

@@ -95,7 +95,8 @@ int32_t mg_json_string(const char *name, uint64_t name_n, mg_str_t *out)
     return MG_OK;
 }
 
-int32_t mg_json_member(const char *name, uint64_t name_n, const char *key, uint64_t key_n, mg_str_t *out)
+int32_t mg_json_member(const char *name, uint64_t name_n, const char *key, uint64_t key_n,
+                       mg_str_t *out)
 {
     str_t value, member;
     int32_t rc = find(name, name_n, &value);
@@ -123,7 +124,8 @@ int32_t mg_json_set(const char *name, uint64_t name_n, const char *raw, uint64_t
     int32_t rc;
     json_doc_t *d = edited(&rc);
     if (d)
-        json_doc_set(d, &current_request()->arena, str_make(name, name_n), str_make(raw, raw_n));
+        json_doc_set(d, &current_request()->arena, str_make(name, name_n),
+                     str_make(raw, raw_n));
     return rc;
 }
 

@@ -49,29 +49,74 @@ int32_t mg_request_str(int32_t which, mg_str_t *out)
         return MG_NO_REQUEST;
     str_t s = str_make(NULL, 0);
     switch (which) {
-    case MG_METHOD: s = r->method; break;
-    case MG_PATH: s = r->path.p ? r->path : r->head.raw_path; break;
-    case MG_RAW_PATH: s = r->head.raw_path; break;
-    case MG_QUERY: s = r->head.query; break;
-    case MG_TARGET: s = r->head.target; break;
-    case MG_SCHEME: s = r->conn && r->conn->tls ? STR("https") : STR("http"); break;
-    case MG_HOST: s = r->head.host; break;
-    case MG_ID: s = str_make(r->id, 32); break;
-    case MG_CLIENT_IP: s = str_from(r->client_ip); break;
-    case MG_PEER_IP: s = peer_ip(r); break;
-    case MG_FORWARDED_PROTO: s = none_if_empty(r->forwarded_proto); break;
-    case MG_FORWARDED_HOST: s = none_if_empty(r->forwarded_host); break;
-    case MG_FORWARDED_PATH: s = none_if_empty(r->forwarded_path); break;
-    case MG_PREFIX: s = route_prefix(r); break;
-    case MG_SERVER_ADDR: s = server_ip(r); break;
-    case MG_EXIT_REASON: s = none_if_empty(r->exit_reason); break;
-    case MG_UP_METHOD: s = r->up.method; break;
-    case MG_UP_PATH: s = r->up.path; break;
-    case MG_UP_QUERY: s = r->up.query; break;
-    case MG_UP_HOST: s = none_if_empty(r->up.host); break;
-    case MG_UP_HOST_HEADER: s = none_if_empty(r->up.host_header); break;
-    case MG_LOG_FIELDS: s = none_if_empty(r->log_fields); break;
-    default: return MG_INVALID;
+    case MG_METHOD:
+        s = r->method;
+        break;
+    case MG_PATH:
+        s = r->path.p ? r->path : r->head.raw_path;
+        break;
+    case MG_RAW_PATH:
+        s = r->head.raw_path;
+        break;
+    case MG_QUERY:
+        s = r->head.query;
+        break;
+    case MG_TARGET:
+        s = r->head.target;
+        break;
+    case MG_SCHEME:
+        s = r->conn && r->conn->tls ? STR("https") : STR("http");
+        break;
+    case MG_HOST:
+        s = r->head.host;
+        break;
+    case MG_ID:
+        s = str_make(r->id, 32);
+        break;
+    case MG_CLIENT_IP:
+        s = str_from(r->client_ip);
+        break;
+    case MG_PEER_IP:
+        s = peer_ip(r);
+        break;
+    case MG_FORWARDED_PROTO:
+        s = none_if_empty(r->forwarded_proto);
+        break;
+    case MG_FORWARDED_HOST:
+        s = none_if_empty(r->forwarded_host);
+        break;
+    case MG_FORWARDED_PATH:
+        s = none_if_empty(r->forwarded_path);
+        break;
+    case MG_PREFIX:
+        s = route_prefix(r);
+        break;
+    case MG_SERVER_ADDR:
+        s = server_ip(r);
+        break;
+    case MG_EXIT_REASON:
+        s = none_if_empty(r->exit_reason);
+        break;
+    case MG_UP_METHOD:
+        s = r->up.method;
+        break;
+    case MG_UP_PATH:
+        s = r->up.path;
+        break;
+    case MG_UP_QUERY:
+        s = r->up.query;
+        break;
+    case MG_UP_HOST:
+        s = none_if_empty(r->up.host);
+        break;
+    case MG_UP_HOST_HEADER:
+        s = none_if_empty(r->up.host_header);
+        break;
+    case MG_LOG_FIELDS:
+        s = none_if_empty(r->log_fields);
+        break;
+    default:
+        return MG_INVALID;
     }
     if (!s.p)
         return MG_ABSENT;
@@ -93,12 +138,17 @@ static double latency(const request_t *r, int32_t which)
     uint64_t end = r->end_us ? r->end_us : clock_mono_us();
     double total = span_ms(r->start_us, end);
     double upstream = span_ms(r->upstream_start_us, r->upstream_head_us);
-    double receive = span_ms(r->upstream_head_us, r->upstream_end_us ? r->upstream_end_us : end);
+    double receive =
+        span_ms(r->upstream_head_us, r->upstream_end_us ? r->upstream_end_us : end);
     switch (which) {
-    case MG_LATENCY_UPSTREAM: return upstream;
-    case MG_LATENCY_REQUEST: return total;
-    case MG_LATENCY_RECEIVE: return receive;
-    default: break;
+    case MG_LATENCY_UPSTREAM:
+        return upstream;
+    case MG_LATENCY_REQUEST:
+        return total;
+    case MG_LATENCY_RECEIVE:
+        return receive;
+    default:
+        break;
     }
     double gateway = total - (upstream > 0 ? upstream : 0) - (receive > 0 ? receive : 0);
     return gateway > 0 ? gateway : 0;
@@ -108,7 +158,8 @@ static double body_size(request_t *r)
 {
     if (r->new_body.p)
         return (double)r->new_body.n;
-    return r->doc && r->doc->n_edits ? (double)request_body_text(r).n : (double)r->body.received;
+    return r->doc && r->doc->n_edits ? (double)request_body_text(r).n
+                                     : (double)r->body.received;
 }
 
 static double content_length(const request_t *r)
@@ -131,38 +182,95 @@ int32_t mg_request_num(int32_t which, double *out)
     double v = -1;
     switch (which) {
     case MG_PORT:
-    case MG_SERVER_PORT: v = r->conn ? r->conn->port : -1; break;
-    case MG_MINOR: v = r->head.minor; break;
-    case MG_CLIENT_PORT: v = addr_port(&r->client); break;
-    case MG_PEER_PORT: v = r->conn ? addr_port(sock_peer(r->conn->sock)) : -1; break;
-    case MG_TRUSTED: v = r->trusted; break;
-    case MG_FORWARDED_PORT: v = nonzero(r->forwarded_port); break;
-    case MG_START_TIME: v = (double)r->start_wall_us / 1e6; break;
-    case MG_STATUS: v = nonzero(r->status); break;
-    case MG_UPSTREAM_STATUS: v = nonzero(r->upstream_status); break;
-    case MG_HEAD_SENT: v = r->head_sent; break;
-    case MG_SOURCE: v = r->source; break;
-    case MG_CONSUMER: v = r->consumer; break;
-    case MG_CREDENTIAL: v = r->credential; break;
-    case MG_ROUTE: v = r->route ? (double)r->route->index : -1; break;
-    case MG_SERVICE: v = r->service ? (double)r->service->index : -1; break;
-    case MG_BODY_SIZE: v = body_size(r); break;
-    case MG_BODY_COMPLETE: v = r->body.complete; break;
-    case MG_BYTES_IN: v = (double)r->received_bytes; break;
-    case MG_BYTES_OUT: v = (double)r->sent_bytes; break;
+    case MG_SERVER_PORT:
+        v = r->conn ? r->conn->port : -1;
+        break;
+    case MG_MINOR:
+        v = r->head.minor;
+        break;
+    case MG_CLIENT_PORT:
+        v = addr_port(&r->client);
+        break;
+    case MG_PEER_PORT:
+        v = r->conn ? addr_port(sock_peer(r->conn->sock)) : -1;
+        break;
+    case MG_TRUSTED:
+        v = r->trusted;
+        break;
+    case MG_FORWARDED_PORT:
+        v = nonzero(r->forwarded_port);
+        break;
+    case MG_START_TIME:
+        v = (double)r->start_wall_us / 1e6;
+        break;
+    case MG_STATUS:
+        v = nonzero(r->status);
+        break;
+    case MG_UPSTREAM_STATUS:
+        v = nonzero(r->upstream_status);
+        break;
+    case MG_HEAD_SENT:
+        v = r->head_sent;
+        break;
+    case MG_SOURCE:
+        v = r->source;
+        break;
+    case MG_CONSUMER:
+        v = r->consumer;
+        break;
+    case MG_CREDENTIAL:
+        v = r->credential;
+        break;
+    case MG_ROUTE:
+        v = r->route ? (double)r->route->index : -1;
+        break;
+    case MG_SERVICE:
+        v = r->service ? (double)r->service->index : -1;
+        break;
+    case MG_BODY_SIZE:
+        v = body_size(r);
+        break;
+    case MG_BODY_COMPLETE:
+        v = r->body.complete;
+        break;
+    case MG_BYTES_IN:
+        v = (double)r->received_bytes;
+        break;
+    case MG_BYTES_OUT:
+        v = (double)r->sent_bytes;
+        break;
     case MG_LATENCY_GATEWAY:
     case MG_LATENCY_UPSTREAM:
     case MG_LATENCY_REQUEST:
-    case MG_LATENCY_RECEIVE: v = latency(r, which); break;
-    case MG_BUFFERING: v = r->buffering; break;
-    case MG_CONTENT_LENGTH: v = content_length(r); break;
-    case MG_UP_PORT: v = nonzero(r->up.port); break;
-    case MG_UP_HTTPS: v = r->up.https; break;
-    case MG_CONNECTION_REQUESTS: v = r->conn ? (double)r->conn->served : -1; break;
-    case MG_ABORTED: v = r->aborted; break;
-    case MG_FIRST_BYTE: v = span_ms(r->start_us, r->first_byte_us); break;
-    case MG_HEADER_COUNT: v = r->head.headers.n; break;
-    default: return MG_INVALID;
+    case MG_LATENCY_RECEIVE:
+        v = latency(r, which);
+        break;
+    case MG_BUFFERING:
+        v = r->buffering;
+        break;
+    case MG_CONTENT_LENGTH:
+        v = content_length(r);
+        break;
+    case MG_UP_PORT:
+        v = nonzero(r->up.port);
+        break;
+    case MG_UP_HTTPS:
+        v = r->up.https;
+        break;
+    case MG_CONNECTION_REQUESTS:
+        v = r->conn ? (double)r->conn->served : -1;
+        break;
+    case MG_ABORTED:
+        v = r->aborted;
+        break;
+    case MG_FIRST_BYTE:
+        v = span_ms(r->start_us, r->first_byte_us);
+        break;
+    case MG_HEADER_COUNT:
+        v = r->head.headers.n;
+        break;
+    default:
+        return MG_INVALID;
     }
     if (v < 0)
         return MG_ABSENT;
@@ -276,7 +384,8 @@ static int32_t change_client(request_t *r, bool replace, str_t name, str_t value
     return MG_OK;
 }
 
-int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value, uint64_t value_n)
+int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value,
+                      uint64_t value_n)
 {
     request_t *r = current_request();
     if (!r)
@@ -287,7 +396,8 @@ int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const cha
     return code_of(respond_header_set(r, n, v));
 }
 
-int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value, uint64_t value_n)
+int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value,
+                      uint64_t value_n)
 {
     request_t *r = current_request();
     if (!r)
@@ -311,12 +421,14 @@ int32_t mg_header_remove(int32_t side, const char *name, uint64_t name_n)
     return code_of(respond_header_remove(r, n));
 }
 
-int32_t mg_header_on_success(const char *name, uint64_t name_n, const char *value, uint64_t value_n)
+int32_t mg_header_on_success(const char *name, uint64_t name_n, const char *value,
+                             uint64_t value_n)
 {
     request_t *r = current_request();
     if (!r)
         return MG_NO_REQUEST;
-    return code_of(respond_header_on_success(r, str_make(name, name_n), str_make(value, value_n)));
+    return code_of(
+        respond_header_on_success(r, str_make(name, name_n), str_make(value, value_n)));
 }
 
 // ---- state ----

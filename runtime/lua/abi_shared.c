@@ -27,20 +27,22 @@ int32_t mg_log_wants(int32_t level)
     return level >= 0 && level <= LOG_DEBUG && log_wants((log_level_t)level);
 }
 
-int32_t mg_shd_incr(int32_t dict, const char *key, uint64_t key_n, double by, int32_t has_init, double init, double ttl_s,
-                    double *out, int32_t *forcible)
+int32_t mg_shd_incr(int32_t dict, const char *key, uint64_t key_n, double by, int32_t has_init,
+                    double init, double ttl_s, double *out, int32_t *forcible)
 {
     shdict_t *d = native_shdict_of(dict);
     if (!d)
         return MG_INVALID;
     bool forced = false;
-    int rc = shdict_incr(d, str_make(key, key_n), by, has_init ? &init : NULL, native_ttl_ms(ttl_s), out, &forced);
+    int rc = shdict_incr(d, str_make(key, key_n), by, has_init ? &init : NULL,
+                         native_ttl_ms(ttl_s), out, &forced);
     *forcible = forced;
     return rc;
 }
 
-int32_t mg_limit_take(int32_t dict, const char *key, uint64_t key_n, double cost, const double *start_s,
-                      const double *length_s, const double *limits, double *used, int32_t n, int32_t *full)
+int32_t mg_limit_take(int32_t dict, const char *key, uint64_t key_n, double cost,
+                      const double *start_s, const double *length_s, const double *limits,
+                      double *used, int32_t n, int32_t *full)
 {
     enum { WINDOWS_MAX = 8 };
     shdict_t *d = native_shdict_of(dict);

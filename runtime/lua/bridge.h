@@ -32,77 +32,77 @@ typedef enum thread_state {
 struct thread {
     task_t *task;
     lua_State *co;
-    int ref;          // anchors co in the registry
-    list_t links;     // task->threads, or bridge->pool
+    int ref;      // anchors co in the registry
+    list_t links; // task->threads, or bridge->pool
     thread_state_t state;
-    bool ok;          // ended without an error
-    bool collected;   // its results were given to a waiter
-    uint32_t serial;  // distinguishes uses of the same memory
-    thread_t *waiter; // the thread that waits for this one's end
-    void (*cancel)(thread_t *t);  // of the wait under way; it must not run Lua
-    void *op;                     // the wait's own
-    io_timer_t timer;             // sleep and time limits
-    io_defer_t defer;             // resumes at the end of this turn
+    bool ok;                     // ended without an error
+    bool collected;              // its results were given to a waiter
+    uint32_t serial;             // distinguishes uses of the same memory
+    thread_t *waiter;            // the thread that waits for this one's end
+    void (*cancel)(thread_t *t); // of the wait under way; it must not run Lua
+    void *op;                    // the wait's own
+    io_timer_t timer;            // sleep and time limits
+    io_defer_t defer;            // resumes at the end of this turn
 };
 
 typedef enum leave {
     LEAVE_NOT,
-    LEAVE_STOP,   // the chain ends as if it had run to its end
-    LEAVE_EXIT,   // answer with exit_*
-    LEAVE_ERROR,  // answer with the gateway's error body
-    LEAVE_GONE,   // the request ended meanwhile: just unwind
+    LEAVE_STOP,  // the chain ends as if it had run to its end
+    LEAVE_EXIT,  // answer with exit_*
+    LEAVE_ERROR, // answer with the gateway's error body
+    LEAVE_GONE,  // the request ended meanwhile: just unwind
 } leave_t;
 
 struct task {
     bridge_t *bridge;
-    request_t *req;    // NULL: a timer, init_worker
+    request_t *req; // NULL: a timer, init_worker
     int32_t slot;
     bool slot_used;
-    bool sync;         // its outcome is returned by enter_access, not called back
-    bool settled;      // the chain's outcome is known
+    bool sync;    // its outcome is returned by enter_access, not called back
+    bool settled; // the chain's outcome is known
     uint32_t phase;
-    uint32_t running;  // lua_resume levels
+    uint32_t running; // lua_resume levels
     thread_t *entry;
-    list_t threads;    // alive ones, entry included
-    list_t sockets;    // cosockets bound to the task
+    list_t threads; // alive ones, entry included
+    list_t sockets; // cosockets bound to the task
     leave_t leave;
     unsigned exit_status;
-    str_t exit_body, exit_type;  // in the request's arena
-    bool has_exit;               // header_filter replaced the body by exit_body
+    str_t exit_body, exit_type; // in the request's arena
+    bool has_exit;              // header_filter replaced the body by exit_body
     bool exit_sent;
     uint64_t timer_id;
-    list_t links;      // bridge->tasks, when without request
+    list_t links; // bridge->tasks, when without request
 };
 
 enum { POOL_MAX = 256, STACK_SLOTS_MAX = 1000, SHD_MAX = 64 };
 
 struct bridge {
-    mg_state_t state;      // what Lua reads in place
+    mg_state_t state; // what Lua reads in place
     worker_t *worker;
-    lua_State *L;          // the main state: phases that may not wait run on it
-    task_t *task;          // the running one
-    thread_t *thread;      // the running one; NULL on the main state
-    list_t pool;           // idle threads
+    lua_State *L;     // the main state: phases that may not wait run on it
+    task_t *task;     // the running one
+    thread_t *thread; // the running one; NULL on the main state
+    list_t pool;      // idle threads
     unsigned pooled;
-    list_t tasks;          // tasks without request
-    list_t generations;    // script_generation_t.links
-    list_t socket_pools;   // idle cosockets (socket_pool.c)
-    list_t timers;         // pending (timer.c)
+    list_t tasks;        // tasks without request
+    list_t generations;  // script_generation_t.links
+    list_t socket_pools; // idle cosockets (socket_pool.c)
+    list_t timers;       // pending (timer.c)
     unsigned timers_pending, timers_running;
-    struct tls_ctx *client_tls[2];  // of cosockets: without and with verification
-    int32_t *free_slots;   // stack of slots
+    struct tls_ctx *client_tls[2]; // of cosockets: without and with verification
+    int32_t *free_slots;           // stack of slots
     uint32_t n_free_slots, n_slots;
     // Lua functions and tables, by registry reference.
     int run_ref, on_error_ref, timer_main_ref, install_ref, start_ref, slots_ref;
     unsigned n_slot_tables;
-    str_t chunk;           // in body_filter: what the next plugin sees
+    str_t chunk; // in body_filter: what the next plugin sees
     bool chunk_eof, chunk_changed;
     buf_t chunk_buf;
-    buf_t scratch;         // results of FFI functions that have to be built
-    generation_t *installing;  // what entities are asked of while a generation is being prepared
+    buf_t scratch;            // results of FFI functions that have to be built
+    generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
     uint32_t serial;
-    uint64_t wall_us;      // of ngx.now
+    uint64_t wall_us; // of ngx.now
 };
 
 static inline bridge_t *bridge_self(void)
@@ -156,16 +156,24 @@ void task_kill(task_t *t);
 int task_call(task_t *t, uint32_t phase, int nargs, int nresults);
 
 // ---- phases (phases.c) ----
-typedef enum chain { CHAIN_ACCESS, CHAIN_RESPONSE, CHAIN_HEADER_FILTER, CHAIN_BODY_FILTER, CHAIN_LOG, CHAIN_COUNT } chain_t;
+typedef enum chain {
+    CHAIN_ACCESS,
+    CHAIN_RESPONSE,
+    CHAIN_HEADER_FILTER,
+    CHAIN_BODY_FILTER,
+    CHAIN_LOG,
+    CHAIN_COUNT
+} chain_t;
 
 // What a generation owns in Lua.
 typedef struct script_generation {
-    bridge_t *bridge;  // NULL once the state is closed
+    bridge_t *bridge; // NULL once the state is closed
     list_t links;
     uint64_t number;
-    int chains_ref[CHAIN_COUNT];  // tables: route index (1-based; n_routes + 1: no route) -> function or false
-    int compile_ref;              // compile(route index): fills the tables
-    int forget_ref;               // forget()
+    int chains_ref
+        [CHAIN_COUNT]; // tables: route index (1-based; n_routes + 1: no route) -> function or false
+    int compile_ref; // compile(route index): fills the tables
+    int forget_ref;  // forget()
 } script_generation_t;
 
 script_result_t phases_enter_access(request_t *r);
@@ -175,8 +183,9 @@ int phases_install(bridge_t *b, generation_t *g, char *why, size_t why_cap);
 void phases_close(bridge_t *b);
 
 // ---- native functions, by file: NULL-terminated lists for moongate.native ----
-extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[], native_wait[], native_timer[],
-    native_socket[], native_udp[], native_crypto[], native_regex[], native_entity[], native_co[], native_file[];
+extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],
+    native_wait[], native_timer[], native_socket[], native_udp[], native_crypto[],
+    native_regex[], native_entity[], native_co[], native_file[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void regex_open_type(lua_State *L);

@@ -245,7 +245,8 @@ void thread_run(thread_t *t, int nargs)
 {
     task_t *task = t->task;
     bridge_t *b = task->bridge;
-    ASSERT(t->state == THREAD_IDLE || t->state == THREAD_WAITING, "only a suspended thread runs");
+    ASSERT(t->state == THREAD_IDLE || t->state == THREAD_WAITING,
+           "only a suspended thread runs");
     current_t saved = current_set(b, task, t);
     t->state = THREAD_RUNNING;
     task->running++;
@@ -263,8 +264,10 @@ thread_t *thread_check(lua_State *L)
         uint32_t phase;
         const char *name;
     } NAMES[] = {
-        {MG_PHASE_HEADER_FILTER, "header_filter_by_lua*"}, {MG_PHASE_BODY_FILTER, "body_filter_by_lua*"},
-        {MG_PHASE_LOG, "log_by_lua*"},                     {MG_PHASE_RESPONSE, "response"},
+        {MG_PHASE_HEADER_FILTER, "header_filter_by_lua*"},
+        {MG_PHASE_BODY_FILTER, "body_filter_by_lua*"},
+        {MG_PHASE_LOG, "log_by_lua*"},
+        {MG_PHASE_RESPONSE, "response"},
         {MG_PHASE_INIT_WORKER, "init_worker_by_lua*"},
     };
     bridge_t *b = bridge_self();
@@ -413,7 +416,7 @@ script_result_t task_run(task_t *t, int nargs)
     thread_run(t->entry, nargs);
     script_result_t result = task_settle(t);
     if (r)
-        request_drop(r);  // the caller holds it too
+        request_drop(r); // the caller holds it too
     else if (result != SCRIPT_WAITING)
         task_over(t, result);
     return result;

@@ -98,15 +98,18 @@ static int l_uuid(lua_State *L)
         return push_error(L, "no randomness");
     u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
     u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
-    snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
-             u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    snprintf(text, sizeof text,
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+             u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+             u[15]);
     lua_pushstring(L, text);
     return 1;
 }
 
 // ---- base64 ----
 
-static const char STANDARD[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char STANDARD[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 // encode_base64(s[, no_padding[, url]])
@@ -120,8 +123,8 @@ static int l_encode_base64(lua_State *L)
     char *p = buf_reserve(out, (s.n / 3 + 1) * 4), *start = p;
     size_t i = 0;
     for (; i + 2 < s.n; i += 3) {
-        uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16 | (uint32_t)(unsigned char)s.p[i + 1] << 8 |
-                     (unsigned char)s.p[i + 2];
+        uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16 |
+                     (uint32_t)(unsigned char)s.p[i + 1] << 8 | (unsigned char)s.p[i + 2];
         *p++ = digits[v >> 18];
         *p++ = digits[v >> 12 & 63];
         *p++ = digits[v >> 6 & 63];
@@ -129,7 +132,8 @@ static int l_encode_base64(lua_State *L)
     }
     if (i < s.n) {
         bool two = i + 1 < s.n;
-        uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16 | (two ? (uint32_t)(unsigned char)s.p[i + 1] << 8 : 0);
+        uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16 |
+                     (two ? (uint32_t)(unsigned char)s.p[i + 1] << 8 : 0);
         *p++ = digits[v >> 18];
         *p++ = digits[v >> 12 & 63];
         if (two)
@@ -189,10 +193,18 @@ static int l_decode_base64(lua_State *L)
 }
 
 const luaL_Reg native_crypto[] = {
-    {"md5", l_md5},       {"sha1", l_sha1},   {"sha256", l_sha256},
-    {"sha384", l_sha384}, {"sha512", l_sha512}, {"hmac", l_hmac},
-    {"equal", l_equal},   {"crc32", l_crc32}, {"hex", l_hex},
-    {"random_bytes", l_random_bytes},         {"uuid", l_uuid},
-    {"encode_base64", l_encode_base64},       {"decode_base64", l_decode_base64},
+    {"md5", l_md5},
+    {"sha1", l_sha1},
+    {"sha256", l_sha256},
+    {"sha384", l_sha384},
+    {"sha512", l_sha512},
+    {"hmac", l_hmac},
+    {"equal", l_equal},
+    {"crc32", l_crc32},
+    {"hex", l_hex},
+    {"random_bytes", l_random_bytes},
+    {"uuid", l_uuid},
+    {"encode_base64", l_encode_base64},
+    {"decode_base64", l_decode_base64},
     {NULL, NULL},
 };

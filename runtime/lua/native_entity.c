@@ -13,11 +13,19 @@ generation_t *current_generation(void)
     return r ? r->gen : b->worker->gen;
 }
 
-typedef enum kind { KIND_SERVICE, KIND_ROUTE, KIND_UPSTREAM, KIND_CONSUMER, KIND_CREDENTIAL, KIND_PLUGIN } kind_t;
+typedef enum kind {
+    KIND_SERVICE,
+    KIND_ROUTE,
+    KIND_UPSTREAM,
+    KIND_CONSUMER,
+    KIND_CREDENTIAL,
+    KIND_PLUGIN
+} kind_t;
 
 static kind_t arg_kind(lua_State *L, int i)
 {
-    static const char *const NAMES[] = {"service", "route", "upstream", "consumer", "credential", "plugin", NULL};
+    static const char *const NAMES[] = {"service",    "route",  "upstream", "consumer",
+                                        "credential", "plugin", NULL};
     return (kind_t)luaL_checkoption(L, i, NULL, NAMES);
 }
 
@@ -38,12 +46,18 @@ static int l_generation(lua_State *L)
 static uint32_t count_of(const generation_t *g, kind_t kind)
 {
     switch (kind) {
-    case KIND_SERVICE: return g->n_services;
-    case KIND_ROUTE: return g->n_routes;
-    case KIND_UPSTREAM: return g->n_upstreams;
-    case KIND_CONSUMER: return g->n_consumers;
-    case KIND_CREDENTIAL: return g->n_credentials;
-    case KIND_PLUGIN: return g->n_plugins;
+    case KIND_SERVICE:
+        return g->n_services;
+    case KIND_ROUTE:
+        return g->n_routes;
+    case KIND_UPSTREAM:
+        return g->n_upstreams;
+    case KIND_CONSUMER:
+        return g->n_consumers;
+    case KIND_CREDENTIAL:
+        return g->n_credentials;
+    case KIND_PLUGIN:
+        return g->n_plugins;
     }
     UNREACHABLE("a kind of entity");
 }
@@ -51,12 +65,18 @@ static uint32_t count_of(const generation_t *g, kind_t kind)
 static str_t json_of(const generation_t *g, kind_t kind, uint32_t i)
 {
     switch (kind) {
-    case KIND_SERVICE: return g->services[i].json;
-    case KIND_ROUTE: return g->routes[i].json;
-    case KIND_UPSTREAM: return g->upstreams[i].json;
-    case KIND_CONSUMER: return g->consumers[i].json;
-    case KIND_CREDENTIAL: return g->credentials[i].json;
-    case KIND_PLUGIN: return g->plugins[i].json;
+    case KIND_SERVICE:
+        return g->services[i].json;
+    case KIND_ROUTE:
+        return g->routes[i].json;
+    case KIND_UPSTREAM:
+        return g->upstreams[i].json;
+    case KIND_CONSUMER:
+        return g->consumers[i].json;
+    case KIND_CREDENTIAL:
+        return g->credentials[i].json;
+    case KIND_PLUGIN:
+        return g->plugins[i].json;
     }
     UNREACHABLE("a kind of entity");
 }
@@ -154,7 +174,8 @@ static int l_find_consumer(lua_State *L)
 {
     const generation_t *g = check_generation(L);
     str_t name = arg_str(L, 1);
-    const consumer_t *c = lua_toboolean(L, 2) ? consumer_find_custom_id(g, name) : consumer_find(g, name);
+    const consumer_t *c =
+        lua_toboolean(L, 2) ? consumer_find_custom_id(g, name) : consumer_find(g, name);
     if (!c)
         return 0;
     lua_pushnumber(L, (lua_Number)(c - g->consumers));

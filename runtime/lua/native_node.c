@@ -19,7 +19,8 @@ static int l_log(lua_State *L)
     if (!log_wants((log_level_t)level))
         return 0;
     if (r)
-        log_write((log_level_t)level, "%.*s, client: %s, request_id: %s", STR_FMT(text), r->client_ip, r->id);
+        log_write((log_level_t)level, "%.*s, client: %s, request_id: %s", STR_FMT(text),
+                  r->client_ip, r->id);
     else
         log_write((log_level_t)level, "%.*s", STR_FMT(text));
     return 0;
@@ -52,7 +53,8 @@ static int l_worker_count(lua_State *L)
 
 static int l_exiting(lua_State *L)
 {
-    lua_pushboolean(L, worker_self->stopping || worker_self->draining || bridge_self()->closing);
+    lua_pushboolean(L,
+                    worker_self->stopping || worker_self->draining || bridge_self()->closing);
     return 1;
 }
 
@@ -113,8 +115,12 @@ static int l_setting(lua_State *L)
     const struct {
         const char *name;
         str_t text;
-    } TEXTS[] = {{"prefix", s->prefix},   {"log_level", s->log_level},   {"lua_path", s->lua_path},
-                 {"ca_file", s->ca_file}, {"access_log", s->access_log}, {"dns_servers", s->dns_servers},
+    } TEXTS[] = {{"prefix", s->prefix},
+                 {"log_level", s->log_level},
+                 {"lua_path", s->lua_path},
+                 {"ca_file", s->ca_file},
+                 {"access_log", s->access_log},
+                 {"dns_servers", s->dns_servers},
                  {"ai_model_mismatch", s->ai_model_mismatch}};
     const struct {
         const char *name;
@@ -184,8 +190,9 @@ static int l_connections(lua_State *L)
         const char *name;
         stat_fixed_t field;
     } FIELDS[] = {
-        {"accepted", SF_CONN_ACCEPTED}, {"handled", SF_CONN_HANDLED}, {"active", SF_CONN_ACTIVE},
-        {"reading", SF_CONN_READING},   {"writing", SF_CONN_WRITING}, {"waiting", SF_CONN_WAITING},
+        {"accepted", SF_CONN_ACCEPTED}, {"handled", SF_CONN_HANDLED},
+        {"active", SF_CONN_ACTIVE},     {"reading", SF_CONN_READING},
+        {"writing", SF_CONN_WRITING},   {"waiting", SF_CONN_WAITING},
         {"requests", SF_REQUESTS},
     };
     lua_createtable(L, 0, 7);
@@ -222,7 +229,8 @@ static int l_stat_histogram(lua_State *L)
         bounds[i] = lua_tonumber(L, -1);
         lua_pop(L, 1);
     }
-    lua_pushnumber(L, stat_histogram(arg_str(L, 1), arg_str_opt(L, 2), luaL_optstring(L, 3, ""), bounds, (unsigned)n));
+    lua_pushnumber(L, stat_histogram(arg_str(L, 1), arg_str_opt(L, 2), luaL_optstring(L, 3, ""),
+                                     bounds, (unsigned)n));
     return 1;
 }
 

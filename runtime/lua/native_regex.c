@@ -33,19 +33,39 @@ static int parse_options(str_t text, uint32_t *out)
     *out = 0;
     for (size_t i = 0; i < text.n; i++) {
         switch (text.p[i]) {
-        case 'a': *out |= PCRE2_ANCHORED; break;
-        case 'D': *out |= PCRE2_DUPNAMES; break;
-        case 'i': *out |= PCRE2_CASELESS; break;
-        case 'J': *out |= PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF; break;
-        case 'm': *out |= PCRE2_MULTILINE; break;
-        case 's': *out |= PCRE2_DOTALL; break;
-        case 'u': *out |= PCRE2_UTF; break;
-        case 'U': *out |= PCRE2_UTF | PCRE2_NO_UTF_CHECK; break;
-        case 'x': *out |= PCRE2_EXTENDED; break;
+        case 'a':
+            *out |= PCRE2_ANCHORED;
+            break;
+        case 'D':
+            *out |= PCRE2_DUPNAMES;
+            break;
+        case 'i':
+            *out |= PCRE2_CASELESS;
+            break;
+        case 'J':
+            *out |= PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF;
+            break;
+        case 'm':
+            *out |= PCRE2_MULTILINE;
+            break;
+        case 's':
+            *out |= PCRE2_DOTALL;
+            break;
+        case 'u':
+            *out |= PCRE2_UTF;
+            break;
+        case 'U':
+            *out |= PCRE2_UTF | PCRE2_NO_UTF_CHECK;
+            break;
+        case 'x':
+            *out |= PCRE2_EXTENDED;
+            break;
         case 'd':
         case 'j':
-        case 'o': break;
-        default: return -1;
+        case 'o':
+            break;
+        default:
+            return -1;
         }
     }
     return 0;
@@ -69,11 +89,11 @@ static int l_compile(lua_State *L)
         unsigned char text[200];
         pcre2_get_error_message(code, text, sizeof text);
         lua_pushnil(L);
-        lua_pushfstring(L, "pcre2_compile() failed: %s in \"%s\" at \"%s\"", (char *)text, pattern.p,
-                        at <= pattern.n ? pattern.p + at : "");
+        lua_pushfstring(L, "pcre2_compile() failed: %s in \"%s\" at \"%s\"", (char *)text,
+                        pattern.p, at <= pattern.n ? pattern.p + at : "");
         return 2;
     }
-    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  // without it matching is interpreted
+    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); // without it matching is interpreted
     regex_t *re = lua_newuserdata(L, sizeof *re);
     re->code = compiled;
     re->data = pcre2_match_data_create_from_pattern(compiled, NULL);
@@ -100,7 +120,8 @@ static int l_exec(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    int rc = pcre2_match(re->code, (PCRE2_SPTR)subject.p, subject.n, (PCRE2_SIZE)from - 1, flags, re->data, re->context);
+    int rc = pcre2_match(re->code, (PCRE2_SPTR)subject.p, subject.n, (PCRE2_SIZE)from - 1,
+                         flags, re->data, re->context);
     if (rc == PCRE2_ERROR_NOMATCH) {
         lua_pushnil(L);
         return 1;
@@ -158,4 +179,5 @@ void regex_open_type(lua_State *L)
     lua_pop(L, 1);
 }
 
-const luaL_Reg native_regex[] = {{"re_compile", l_compile}, {"re_exec", l_exec}, {"re_names", l_names}, {NULL, NULL}};
+const luaL_Reg native_regex[] = {
+    {"re_compile", l_compile}, {"re_exec", l_exec}, {"re_names", l_names}, {NULL, NULL}};

@@ -111,7 +111,8 @@ static request_t *check_streaming(lua_State *L)
 static int l_begin(lua_State *L)
 {
     request_t *r = check_streaming(L);
-    unsigned status = lua_isnoneornil(L, 1) ? (r->status ? r->status : 200) : check_status(L, 1);
+    unsigned status =
+        lua_isnoneornil(L, 1) ? (r->status ? r->status : 200) : check_status(L, 1);
     if (r->head_sent)
         return push_error(L, "headers have already been sent");
     return gone_or(L, r, begin(r, status));
@@ -129,7 +130,7 @@ static int l_print(lua_State *L)
     if (rc == 0 && text.n)
         rc = respond_body(r, text);
     if (rc == 0)
-        respond_flush(r);  // the text is Lua's
+        respond_flush(r); // the text is Lua's
     return gone_or(L, r, rc);
 }
 
@@ -227,10 +228,16 @@ static int l_set_collected(lua_State *L)
 }
 
 const luaL_Reg native_respond[] = {
-    {"exit", l_exit},           {"error", l_error},
-    {"stop", l_stop},           {"begin", l_begin},
-    {"print", l_print},         {"flush", l_flush},
-    {"finish", l_finish},       {"chunk", l_chunk},
-    {"set_chunk", l_set_chunk}, {"collected", l_collected},
-    {"set_collected", l_set_collected}, {NULL, NULL},
+    {"exit", l_exit},
+    {"error", l_error},
+    {"stop", l_stop},
+    {"begin", l_begin},
+    {"print", l_print},
+    {"flush", l_flush},
+    {"finish", l_finish},
+    {"chunk", l_chunk},
+    {"set_chunk", l_set_chunk},
+    {"collected", l_collected},
+    {"set_collected", l_set_collected},
+    {NULL, NULL},
 };

@@ -35,7 +35,8 @@ static shdict_t *arg_dict(lua_State *L)
 
 static int push_code(lua_State *L, int rc)
 {
-    static const char *const TEXTS[] = {"not found", "exists", "no memory", "not a number", "invalid key"};
+    static const char *const TEXTS[] = {"not found", "exists", "no memory", "not a number",
+                                        "invalid key"};
     ASSERT(rc <= -1 && rc >= -5, "an error of the dictionary");
     return push_error(L, TEXTS[-rc - 1]);
 }
@@ -78,10 +79,18 @@ static int l_names(lua_State *L)
 static void push_value(lua_State *L, const shdict_value_t *v)
 {
     switch (v->type) {
-    case SHD_NIL: lua_pushnil(L); break;
-    case SHD_BOOL: lua_pushboolean(L, v->number != 0); break;
-    case SHD_NUMBER: lua_pushnumber(L, v->number); break;
-    case SHD_STRING: push_str(L, v->string); break;
+    case SHD_NIL:
+        lua_pushnil(L);
+        break;
+    case SHD_BOOL:
+        lua_pushboolean(L, v->number != 0);
+        break;
+    case SHD_NUMBER:
+        lua_pushnumber(L, v->number);
+        break;
+    case SHD_STRING:
+        push_str(L, v->string);
+        break;
     }
 }
 
@@ -90,7 +99,8 @@ static shdict_value_t arg_value(lua_State *L, int i)
     shdict_value_t v = {.type = SHD_NIL};
     switch (lua_type(L, i)) {
     case LUA_TNIL:
-    case LUA_TNONE: break;
+    case LUA_TNONE:
+        break;
     case LUA_TBOOLEAN:
         v.type = SHD_BOOL;
         v.number = lua_toboolean(L, i);
@@ -103,7 +113,8 @@ static shdict_value_t arg_value(lua_State *L, int i)
         v.type = SHD_STRING;
         v.string = arg_str(L, i);
         break;
-    default: luaL_argerror(L, i, "bad value type");
+    default:
+        luaL_argerror(L, i, "bad value type");
     }
     return v;
 }
@@ -198,7 +209,8 @@ static int l_ttl(lua_State *L)
 
 static int l_expire(lua_State *L)
 {
-    return push_done(L, shdict_expire(arg_dict(L), arg_str(L, 2), native_ttl_ms(luaL_checknumber(L, 3))));
+    return push_done(
+        L, shdict_expire(arg_dict(L), arg_str(L, 2), native_ttl_ms(luaL_checknumber(L, 3))));
 }
 
 static int l_flush_all(lua_State *L)
@@ -214,7 +226,7 @@ static int l_flush_expired(lua_State *L)
 }
 
 typedef struct key_list {
-    buf_t bytes;  // length-prefixed keys: Lua may raise, so nothing of Lua runs while walking
+    buf_t bytes; // length-prefixed keys: Lua may raise, so nothing of Lua runs while walking
 } key_list_t;
 
 static void on_key(void *arg, str_t key)
@@ -314,12 +326,20 @@ static int l_free_space(lua_State *L)
 }
 
 const luaL_Reg native_shdict[] = {
-    {"shd_find", l_find},         {"shd_names", l_names},
-    {"shd_get", l_get},           {"shd_store", l_store},
-    {"shd_delete", l_delete},     {"shd_ttl", l_ttl},
-    {"shd_expire", l_expire},     {"shd_flush_all", l_flush_all},
-    {"shd_flush_expired", l_flush_expired}, {"shd_keys", l_keys},
-    {"shd_push", l_push},         {"shd_pop", l_pop},
-    {"shd_len", l_len},           {"shd_capacity", l_capacity},
-    {"shd_free_space", l_free_space},       {NULL, NULL},
+    {"shd_find", l_find},
+    {"shd_names", l_names},
+    {"shd_get", l_get},
+    {"shd_store", l_store},
+    {"shd_delete", l_delete},
+    {"shd_ttl", l_ttl},
+    {"shd_expire", l_expire},
+    {"shd_flush_all", l_flush_all},
+    {"shd_flush_expired", l_flush_expired},
+    {"shd_keys", l_keys},
+    {"shd_push", l_push},
+    {"shd_pop", l_pop},
+    {"shd_len", l_len},
+    {"shd_capacity", l_capacity},
+    {"shd_free_space", l_free_space},
+    {NULL, NULL},
 };

@@ -8,10 +8,10 @@
 enum { TIMERS_MAX = 1024, RUNNING_MAX = 256 };
 
 typedef struct lua_timer {
-    list_t links;  // bridge->timers
+    list_t links; // bridge->timers
     bridge_t *bridge;
     uint64_t id;
-    uint64_t period_ms;  // 0: once
+    uint64_t period_ms; // 0: once
     io_timer_t timer;
 } lua_timer_t;
 
@@ -44,7 +44,8 @@ static void on_due(io_timer_t *timer)
     bridge_t *b = lt->bridge;
     uint64_t id = lt->id;
     if (b->timers_running >= RUNNING_MAX) {
-        log_write(LOG_ALERT, "[lua] %u lua_max_running_timers are not enough", (unsigned)RUNNING_MAX);
+        log_write(LOG_ALERT, "[lua] %u lua_max_running_timers are not enough",
+                  (unsigned)RUNNING_MAX);
         io_timer_start(timer, lt->period_ms ? lt->period_ms : 10);
         return;
     }

@@ -36,7 +36,6 @@ static int l_sleep(lua_State *L)
 
 // ---- parking: a wait that other Lua code ends ----
 
-
 static void park_cancel(thread_t *t)
 {
     io_timer_stop(&t->timer);
@@ -312,8 +311,15 @@ static int l_set_phase(lua_State *L)
 }
 
 const luaL_Reg native_wait[] = {
-    {"sleep", l_sleep},         {"park", l_park},         {"park_id", l_park_id},
-    {"unpark", l_unpark},       {"spawn", l_spawn},       {"wait", l_wait},
-    {"kill", l_kill},           {"read_body", l_read_body}, {"set_slot_tables", l_set_slot_tables},
-    {"set_phase", l_set_phase}, {NULL, NULL},
+    {"sleep", l_sleep},
+    {"park", l_park},
+    {"park_id", l_park_id},
+    {"unpark", l_unpark},
+    {"spawn", l_spawn},
+    {"wait", l_wait},
+    {"kill", l_kill},
+    {"read_body", l_read_body},
+    {"set_slot_tables", l_set_slot_tables},
+    {"set_phase", l_set_phase},
+    {NULL, NULL},
 };

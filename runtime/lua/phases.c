@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "core/respond.h"
 
-static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"access", "response", "header_filter", "body_filter", "log"};
+static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"access", "response", "header_filter",
+                                                     "body_filter", "log"};
 
 // ---- installing a generation ----
 
@@ -15,8 +16,8 @@ static void forget(bridge_t *b, script_generation_t *s)
 {
     lua_rawgeti(b->L, LUA_REGISTRYINDEX, s->forget_ref);
     if (lua_pcall(b->L, 0, 0, 0) != 0) {
-        log_write(LOG_ERR, "[lua] forgetting generation %llu: %s", (unsigned long long)s->number,
-                  lua_tostring(b->L, -1));
+        log_write(LOG_ERR, "[lua] forgetting generation %llu: %s",
+                  (unsigned long long)s->number, lua_tostring(b->L, -1));
         lua_pop(b->L, 1);
     }
     for (int i = 0; i < CHAIN_COUNT; i++)

@@ -13,11 +13,16 @@ enum { TIMEOUT_MS = 60 * 1000 };
 const char *csock_error(int err)
 {
     switch (err) {
-    case ERR_EOF: return "closed";
-    case ERR_TIMEOUT: return "timeout";
-    case ERR_DNS_NAME: return "host could not be resolved (3: Host not found)";
-    case ERR_DNS_FAIL: return "host could not be resolved (2: Server failure)";
-    default: return err_text(err);
+    case ERR_EOF:
+        return "closed";
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_DNS_NAME:
+        return "host could not be resolved (3: Host not found)";
+    case ERR_DNS_FAIL:
+        return "host could not be resolved (2: Server failure)";
+    default:
+        return err_text(err);
     }
 }
 
@@ -48,7 +53,8 @@ static void wait_cancel(thread_t *t)
     drop_anchor(s);
 }
 
-int csock_wait(lua_State *L, csock_t *s, thread_t **place, uint32_t timeout_ms, void (*on_timeout)(io_timer_t *))
+int csock_wait(lua_State *L, csock_t *s, thread_t **place, uint32_t timeout_ms,
+               void (*on_timeout)(io_timer_t *))
 {
     thread_t *t = thread_check(L);
     if (s->waits++ == 0) {
@@ -117,7 +123,10 @@ static int l_gc(lua_State *L)
 static int l_tcp(lua_State *L)
 {
     csock_t *s = lua_newuserdata(L, sizeof *s);
-    *s = (csock_t){.anchor = LUA_NOREF, .connect_ms = TIMEOUT_MS, .send_ms = TIMEOUT_MS, .read_ms = TIMEOUT_MS};
+    *s = (csock_t){.anchor = LUA_NOREF,
+                   .connect_ms = TIMEOUT_MS,
+                   .send_ms = TIMEOUT_MS,
+                   .read_ms = TIMEOUT_MS};
     list_init(&s->links);
     s->task = bridge_self()->task;
     luaL_getmetatable(L, TCP_TYPE);
@@ -187,7 +196,11 @@ static int l_connect(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    connect_opts_t o = {.host = host, .port = (uint16_t)port, .timeout_ms = s->connect_ms ? s->connect_ms : 1, .on_done = on_connected, .arg = s};
+    connect_opts_t o = {.host = host,
+                        .port = (uint16_t)port,
+                        .timeout_ms = s->connect_ms ? s->connect_ms : 1,
+                        .on_done = on_connected,
+                        .arg = s};
     s->connector = sock_connect(b->worker->loop, &o);
     return csock_wait(L, s, &s->opener, 0, NULL);
 }
@@ -318,7 +331,8 @@ static int l_setkeepalive(lua_State *L)
         return push_error(L, s->in.n ? "connection in dubious state" : "socket busy writing");
     sock_t *sock = s->sock;
     s->sock = NULL;
-    idle_put(bridge_self(), s->pool, s->pool_size ? s->pool_size : size, idle_ms, sock, s->reused);
+    idle_put(bridge_self(), s->pool, s->pool_size ? s->pool_size : size, idle_ms, sock,
+             s->reused);
     csock_close(s);
     lua_pushboolean(L, 1);
     return 1;
@@ -359,9 +373,15 @@ static int l_shutdown(lua_State *L)
 }
 
 static const luaL_Reg METHODS[] = {
-    {"connect", l_connect},           {"sslhandshake", l_sslhandshake}, {"send", l_send},
-    {"settimeouts", l_settimeouts},   {"setkeepalive", l_setkeepalive}, {"getreusedtimes", l_getreusedtimes},
-    {"close", l_close},               {"shutdown", l_shutdown},         {NULL, NULL},
+    {"connect", l_connect},
+    {"sslhandshake", l_sslhandshake},
+    {"send", l_send},
+    {"settimeouts", l_settimeouts},
+    {"setkeepalive", l_setkeepalive},
+    {"getreusedtimes", l_getreusedtimes},
+    {"close", l_close},
+    {"shutdown", l_shutdown},
+    {NULL, NULL},
 };
 
 void socket_open_types(lua_State *L)

@@ -9,25 +9,25 @@
 typedef enum read_kind { READ_LINE, READ_BYTES, READ_ALL, READ_ANY, READ_UNTIL } read_kind_t;
 
 typedef struct csock {
-    list_t links;            // task->sockets; alone when closed
-    task_t *task;            // whose it is; NULL: nobody's yet
-    sock_t *sock;            // NULL: not connected
-    connector_t *connector;  // under way
-    thread_t *reader, *writer, *opener;  // who waits for what; opener: connect and TLS handshake
-    int anchor;              // registry reference while somebody waits
+    list_t links;                       // task->sockets; alone when closed
+    task_t *task;                       // whose it is; NULL: nobody's yet
+    sock_t *sock;                       // NULL: not connected
+    connector_t *connector;             // under way
+    thread_t *reader, *writer, *opener; // who waits for what; opener: connect and TLS handshake
+    int anchor;                         // registry reference while somebody waits
     unsigned waits;
-    buf_t in;                // received, not taken yet
+    buf_t in; // received, not taken yet
     bool eof;
-    int err;                 // of the connection; sticky
+    int err; // of the connection; sticky
     uint32_t connect_ms, send_ms, read_ms;
     // The read under way.
     read_kind_t kind;
-    size_t want;             // READ_BYTES, READ_ANY; READ_UNTIL: most bytes a piece, 0: no limit
+    size_t want; // READ_BYTES, READ_ANY; READ_UNTIL: most bytes a piece, 0: no limit
     size_t scanned;
-    str_t pattern;           // READ_UNTIL; owned copy
+    str_t pattern; // READ_UNTIL; owned copy
     bool inclusive;
     // Keep-alive.
-    char *pool;              // owned key
+    char *pool; // owned key
     unsigned pool_size, reused;
 } csock_t;
 
@@ -38,7 +38,8 @@ const char *csock_error(int err);
 // Closes the connection; waits under way end with "closed" only if `cancel` is false.
 void csock_close(csock_t *s);
 // Begins and ends a thread's wait on it.
-int csock_wait(lua_State *L, csock_t *s, thread_t **place, uint32_t timeout_ms, void (*on_timeout)(io_timer_t *));
+int csock_wait(lua_State *L, csock_t *s, thread_t **place, uint32_t timeout_ms,
+               void (*on_timeout)(io_timer_t *));
 thread_t *csock_end_wait(csock_t *s, thread_t **place);
 // Events of a connected socket.
 extern const sock_events_t csock_events;
@@ -54,4 +55,5 @@ extern const luaL_Reg csock_read_methods[];
 // Takes an idle connection of that key, with *reused set; NULL when there is none.
 sock_t *idle_take(bridge_t *b, const char *key, unsigned *reused);
 // Keeps a connection (taken) for at most idle_ms (0: no limit); the pool has room for `size`, the oldest goes first.
-void idle_put(bridge_t *b, const char *key, unsigned size, uint32_t idle_ms, sock_t *sock, unsigned reused);
+void idle_put(bridge_t *b, const char *key, unsigned size, uint32_t idle_ms, sock_t *sock,
+              unsigned reused);

@@ -5,8 +5,8 @@
 #include "base/check.h"
 
 typedef struct pool {
-    list_t links;  // bridge->socket_pools
-    list_t idle;   // oldest first
+    list_t links; // bridge->socket_pools
+    list_t idle;  // oldest first
     unsigned n;
     char key[];
 } idle_pool_t;
@@ -68,8 +68,10 @@ static void on_idle_drain(sock_t *s)
     (void)s;
 }
 
-static const sock_events_t idle_events = {
-    .on_data = on_idle_data, .on_eof = drop, .on_error = on_idle_error, .on_drain = on_idle_drain};
+static const sock_events_t idle_events = {.on_data = on_idle_data,
+                                          .on_eof = drop,
+                                          .on_error = on_idle_error,
+                                          .on_drain = on_idle_drain};
 
 static void on_idle_timeout(io_timer_t *t)
 {
@@ -88,7 +90,8 @@ sock_t *idle_take(bridge_t *b, const char *key, unsigned *reused)
     return s;
 }
 
-void idle_put(bridge_t *b, const char *key, unsigned size, uint32_t idle_ms, sock_t *sock, unsigned reused)
+void idle_put(bridge_t *b, const char *key, unsigned size, uint32_t idle_ms, sock_t *sock,
+              unsigned reused)
 {
     idle_pool_t *p = find(b, key);
     if (!p) {

@@ -59,11 +59,16 @@ static int take_until(csock_t *s, lua_State *L)
 int csock_try_read(csock_t *s, lua_State *L)
 {
     switch (s->kind) {
-    case READ_LINE: return take_line(s, L);
-    case READ_BYTES: return s->in.n >= s->want ? push_taken(s, L, s->want, 0) : 0;
-    case READ_ANY: return s->in.n ? push_taken(s, L, s->in.n < s->want ? s->in.n : s->want, 0) : 0;
-    case READ_ALL: return s->eof ? push_taken(s, L, s->in.n, 0) : 0;
-    case READ_UNTIL: return take_until(s, L);
+    case READ_LINE:
+        return take_line(s, L);
+    case READ_BYTES:
+        return s->in.n >= s->want ? push_taken(s, L, s->want, 0) : 0;
+    case READ_ANY:
+        return s->in.n ? push_taken(s, L, s->in.n < s->want ? s->in.n : s->want, 0) : 0;
+    case READ_ALL:
+        return s->eof ? push_taken(s, L, s->in.n, 0) : 0;
+    case READ_UNTIL:
+        return take_until(s, L);
     }
     UNREACHABLE("a kind of read");
 }
@@ -236,7 +241,8 @@ static void on_drain(sock_t *sock)
     thread_resume(t, 1);
 }
 
-const sock_events_t csock_events = {.on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
+const sock_events_t csock_events = {
+    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
 
 const luaL_Reg csock_read_methods[] = {
     {"receive", l_receive}, {"receiveany", l_receiveany}, {"until_", l_until}, {NULL, NULL}};

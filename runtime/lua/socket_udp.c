@@ -19,7 +19,7 @@ typedef struct cudp {
     task_t *task;
     udp_t *udp;
     dns_query_t *query;
-    thread_t *waiter;  // for a name or for a datagram
+    thread_t *waiter; // for a name or for a datagram
     int anchor;
     uint16_t port;
     uint32_t read_ms;
@@ -126,7 +126,8 @@ static void on_resolved(void *arg, int err, const dns_answer_t *a)
             peer.in.sin_port = htons(u->port);
     }
     thread_t *t = end_wait(u);
-    int n = err == 0 ? push_opened(t->co, open_peer(u, &peer)) : push_error(t->co, csock_error(err));
+    int n = err == 0 ? push_opened(t->co, open_peer(u, &peer))
+                     : push_error(t->co, csock_error(err));
     thread_resume(t, n);
 }
 
@@ -142,7 +143,8 @@ static int l_setpeername(lua_State *L)
     addr_t peer;
     if (u->waiter)
         return push_error(L, "socket busy");
-    if (str_starts(host, STR("unix:")) ? addr_parse(host, &peer) == 0 : addr_from_ip(host, u->port, &peer) == 0)
+    if (str_starts(host, STR("unix:")) ? addr_parse(host, &peer) == 0
+                                       : addr_from_ip(host, u->port, &peer) == 0)
         return push_opened(L, open_peer(u, &peer));
     thread_check(L);
     u->query = dns_lookup(dns_of(bridge_self()->worker->loop), host, DNS_ADDR, on_resolved, u);

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "io/tls.h"
 
-static const char *share_dir = ".";  // set once by main, before any thread
+static const char *share_dir = "."; // set once by main, before any thread
 
 void lua_set_share(const char *dir)
 {
@@ -40,9 +40,10 @@ static void add_functions(lua_State *L, const luaL_Reg *list)
 
 static int open_native(lua_State *L)
 {
-    static const luaL_Reg *const LISTS[] = {native_request, native_respond, native_node,   native_shdict, native_wait,
-                                            native_timer,   native_socket,  native_udp,    native_crypto, native_regex,
-                                            native_entity,  native_co,     native_file};
+    static const luaL_Reg *const LISTS[] = {
+        native_request, native_respond, native_node, native_shdict, native_wait,
+        native_timer,   native_socket,  native_udp,  native_crypto, native_regex,
+        native_entity,  native_co,      native_file};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
         add_functions(L, LISTS[i]);
@@ -102,7 +103,8 @@ static void bridge_init(bridge_t *b, worker_t *w)
     b->worker = w;
     b->state.version = MG_ABI_VERSION;
     b->state.size = sizeof b->state;
-    b->run_ref = b->on_error_ref = b->timer_main_ref = b->install_ref = b->start_ref = b->slots_ref = LUA_NOREF;
+    b->run_ref = b->on_error_ref = b->timer_main_ref = b->install_ref = b->start_ref =
+        b->slots_ref = LUA_NOREF;
     list_init(&b->pool);
     list_init(&b->tasks);
     list_init(&b->generations);
@@ -199,7 +201,8 @@ static uint64_t script_memory(worker_t *w)
     bridge_t *b = w->script_state;
     if (!b)
         return 0;
-    return (uint64_t)lua_gc(b->L, LUA_GCCOUNT, 0) * 1024 + (uint64_t)lua_gc(b->L, LUA_GCCOUNTB, 0);
+    return (uint64_t)lua_gc(b->L, LUA_GCCOUNT, 0) * 1024 +
+           (uint64_t)lua_gc(b->L, LUA_GCCOUNTB, 0);
 }
 
 const script_t script_lua = {

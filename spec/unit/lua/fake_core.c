@@ -14,10 +14,11 @@ static worker_t worker;
 static settings_t settings;
 static str_t dirs[1];
 
-static const char document[] =
-    "{\"format\":1,\"services\":[{\"id\":\"s-1\",\"name\":\"one\",\"protocol\":\"http\",\"host\":\"10.0.0.1\",\"port\":80}],"
-    "\"routes\":[%s],\"plugins\":[%s],"
-    "\"consumers\":[{\"id\":\"c-1\",\"username\":\"ada\"},{\"id\":\"c-2\",\"username\":\"bob\"}]}";
+static const char document[] = "{\"format\":1,\"services\":[{\"id\":\"s-1\",\"name\":\"one\","
+                               "\"protocol\":\"http\",\"host\":\"10.0.0.1\",\"port\":80}],"
+                               "\"routes\":[%s],\"plugins\":[%s],"
+                               "\"consumers\":[{\"id\":\"c-1\",\"username\":\"ada\"},{\"id\":"
+                               "\"c-2\",\"username\":\"bob\"}]}";
 
 int fake_open(char *why, size_t why_cap)
 {
@@ -241,13 +242,15 @@ void respond_abort(request_t *r, const char *why)
 
 int respond_header_set(request_t *r, str_t name, str_t value)
 {
-    headers_set(&r->headers, &r->arena, hdr_lookup(name), arena_dup(&r->arena, name), arena_dup(&r->arena, value));
+    headers_set(&r->headers, &r->arena, hdr_lookup(name), arena_dup(&r->arena, name),
+                arena_dup(&r->arena, value));
     return 0;
 }
 
 int respond_header_add(request_t *r, str_t name, str_t value)
 {
-    headers_add(&r->headers, &r->arena, hdr_lookup(name), arena_dup(&r->arena, name), arena_dup(&r->arena, value));
+    headers_add(&r->headers, &r->arena, hdr_lookup(name), arena_dup(&r->arena, name),
+                arena_dup(&r->arena, value));
     return 0;
 }
 

@@ -10,7 +10,8 @@ static const char ROUTE[] = "{\"id\":\"r-1\",\"name\":\"a\",\"service\":1,\"path
 static bool open_with(const char *members)
 {
     char why[2048] = "", plugin[4096];
-    snprintf(plugin, sizeof plugin, "{\"id\":\"p-1\",\"name\":\"probe\",\"enabled\":true,\"config\":{%s}}", members);
+    snprintf(plugin, sizeof plugin,
+             "{\"id\":\"p-1\",\"name\":\"probe\",\"enabled\":true,\"config\":{%s}}", members);
     if (fake_open(why, sizeof why) == 0 && fake_install(ROUTE, plugin, why, sizeof why) == 0)
         return true;
     TEST_NOTE("%s", why);
@@ -36,9 +37,11 @@ static void turn_until(const request_t *r, int *what)
 
 TEST(phases_run_and_see_the_request)
 {
-    if (!open_with("\"rewrite\":\"h.seen.rewrite = ngx.get_phase()\","
-                   "\"access\":\"h.seen.access = ngx.get_phase() .. ngx.req.get_headers()['x-who']\","
-                   "\"log\":\"ngx.req.set_header('x-log', h.seen.rewrite .. h.seen.access .. h.seen.init_worker)\""))
+    if (!open_with(
+            "\"rewrite\":\"h.seen.rewrite = ngx.get_phase()\","
+            "\"access\":\"h.seen.access = ngx.get_phase() .. ngx.req.get_headers()['x-who']\","
+            "\"log\":\"ngx.req.set_header('x-log', h.seen.rewrite .. h.seen.access .. "
+            "h.seen.init_worker)\""))
         return;
     request_t *r = fake_request(0);
     fake_header(r, "X-Who", "me");
@@ -54,7 +57,8 @@ TEST(phases_run_and_see_the_request)
 
 TEST(exit_answers_and_never_returns)
 {
-    if (!open_with("\"access\":\"pcall(function() require('moongate.abi.response').exit(403, 'no') end) h.seen.after = true\","
+    if (!open_with("\"access\":\"pcall(function() require('moongate.abi.response').exit(403, "
+                   "'no') end) h.seen.after = true\","
                    "\"log\":\"ngx.req.set_header('x-log', tostring(h.seen.after))\""))
         return;
     request_t *r = fake_request(0);
@@ -70,8 +74,10 @@ TEST(exit_answers_and_never_returns)
 
 TEST(exit_leaves_nested_coroutines_and_threads)
 {
-    if (!open_with("\"access\":\"local co = coroutine.wrap(function() coroutine.wrap(function() ngx.sleep(0.001)"
-                   " ngx.thread.spawn(function() ngx.sleep(0.001) ngx.exit(418) end) ngx.sleep(10) end)() end) co() h.seen.after = 1\""))
+    if (!open_with("\"access\":\"local co = coroutine.wrap(function() "
+                   "coroutine.wrap(function() ngx.sleep(0.001)"
+                   " ngx.thread.spawn(function() ngx.sleep(0.001) ngx.exit(418) end) "
+                   "ngx.sleep(10) end)() end) co() h.seen.after = 1\""))
         return;
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_WAITING);
@@ -83,8 +89,10 @@ TEST(exit_leaves_nested_coroutines_and_threads)
 
 TEST(generators_that_wait_work)
 {
-    if (!open_with("\"access\":\"local gen = coroutine.wrap(function() for i = 1, 3 do ngx.sleep(0.001) coroutine.yield(i) end end)"
-                   " local sum = 0 for v in gen do sum = sum + v end ngx.req.set_header('x-sum', sum)\""))
+    if (!open_with("\"access\":\"local gen = coroutine.wrap(function() for i = 1, 3 do "
+                   "ngx.sleep(0.001) coroutine.yield(i) end end)"
+                   " local sum = 0 for v in gen do sum = sum + v end "
+                   "ngx.req.set_header('x-sum', sum)\""))
         return;
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_WAITING);
@@ -98,7 +106,8 @@ TEST(generators_that_wait_work)
 
 TEST(an_error_in_access_fails_the_chain)
 {
-    if (!open_with("\"access\":\"error('boom')\",\"log\":\"ngx.req.set_header('x-log', 'ran')\""))
+    if (!open_with(
+            "\"access\":\"error('boom')\",\"log\":\"ngx.req.set_header('x-log', 'ran')\""))
         return;
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_FAILED);
@@ -122,7 +131,8 @@ TEST(an_error_after_a_wait_answers_500)
 
 TEST(errors_in_the_filters_are_reported)
 {
-    if (!open_with("\"access\":\"ngx.exit(200)\",\"header_filter\":\"error('hf')\",\"log\":\"error('log')\""))
+    if (!open_with("\"access\":\"ngx.exit(200)\",\"header_filter\":\"error('hf')\",\"log\":"
+                   "\"error('log')\""))
         return;
     request_t *r = fake_request(0);
     access_of(r);
@@ -145,7 +155,8 @@ TEST(body_filter_changes_chunks)
 
 TEST(phases_on_the_main_state_cannot_wait)
 {
-    if (!open_with("\"log\":\"local ok, err = pcall(ngx.sleep, 0) ngx.req.set_header('x-log', err)\""))
+    if (!open_with(
+            "\"log\":\"local ok, err = pcall(ngx.sleep, 0) ngx.req.set_header('x-log', err)\""))
         return;
     request_t *r = fake_request(0);
     request_finish(r);
@@ -158,10 +169,12 @@ TEST(phases_on_the_main_state_cannot_wait)
 
 TEST(a_request_sees_only_its_own_tables)
 {
-    if (!open_with("\"access\":\"local who = ngx.req.get_headers()['x-who'] assert(next(ngx.ctx) == nil) ngx.ctx.who = who"
-                   " local function mine() return who end ngx.sleep(0.001)"
-                   " assert(mine() == ngx.req.get_headers()['x-who']) assert(ngx.ctx.who == who)"
-                   " ngx.req.set_header('x-out', mine())\""))
+    if (!open_with(
+            "\"access\":\"local who = ngx.req.get_headers()['x-who'] assert(next(ngx.ctx) == "
+            "nil) ngx.ctx.who = who"
+            " local function mine() return who end ngx.sleep(0.001)"
+            " assert(mine() == ngx.req.get_headers()['x-who']) assert(ngx.ctx.who == who)"
+            " ngx.req.set_header('x-out', mine())\""))
         return;
     enum { N = 40 };
     request_t *r[N];
@@ -188,16 +201,20 @@ TEST(a_request_sees_only_its_own_tables)
 TEST(a_recycled_coroutine_keeps_closures_apart)
 {
     // Closures made by one request are called by later ones, after their coroutine was used again.
-    if (!open_with("\"access\":\"local who = ngx.req.get_headers()['x-who'] h.seen.fns = h.seen.fns or {}"
-                   " for name, fn in pairs(h.seen.fns) do assert(fn() == name, 'mixed up') end"
-                   " h.seen.fns[who] = function() return who end"
-                   " if who == 'f' then error('failed') elseif who == 's' then ngx.sleep(30) end\""))
+    if (!open_with(
+            "\"access\":\"local who = ngx.req.get_headers()['x-who'] h.seen.fns = h.seen.fns "
+            "or {}"
+            " for name, fn in pairs(h.seen.fns) do assert(fn() == name, 'mixed up') end"
+            " h.seen.fns[who] = function() return who end"
+            " if who == 'f' then error('failed') elseif who == 's' then ngx.sleep(30) end\""))
         return;
     const char *const names[] = {"a", "f", "b", "s", "c", "f", "d", "s", "e"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         request_t *r = fake_request(0);
         fake_header(r, "X-Who", names[i]);
-        script_result_t want = names[i][0] == 'f' ? SCRIPT_FAILED : names[i][0] == 's' ? SCRIPT_WAITING : SCRIPT_DONE;
+        script_result_t want = names[i][0] == 'f'   ? SCRIPT_FAILED
+                               : names[i][0] == 's' ? SCRIPT_WAITING
+                                                    : SCRIPT_DONE;
         CHECK_EQ_INT(access_of(r), want);
         if (want == SCRIPT_WAITING)
             script_lua.abort(r);
@@ -208,8 +225,10 @@ TEST(a_recycled_coroutine_keeps_closures_apart)
 
 TEST(abort_cancels_what_waits_and_nothing_runs_after)
 {
-    if (!open_with("\"access\":\"ngx.thread.spawn(function() ngx.sleep(0.01) h.seen.thread = true end) ngx.sleep(0.01) h.seen.after = true\","
-                   "\"log\":\"ngx.req.set_header('x-log', tostring(h.seen.after) .. tostring(h.seen.thread))\""))
+    if (!open_with("\"access\":\"ngx.thread.spawn(function() ngx.sleep(0.01) h.seen.thread = "
+                   "true end) ngx.sleep(0.01) h.seen.after = true\","
+                   "\"log\":\"ngx.req.set_header('x-log', tostring(h.seen.after) .. "
+                   "tostring(h.seen.thread))\""))
         return;
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_WAITING);
@@ -227,7 +246,8 @@ TEST(abort_cancels_what_waits_and_nothing_runs_after)
 
 TEST(the_body_is_waited_for)
 {
-    if (!open_with("\"access\":\"ngx.req.read_body() ngx.req.set_header('x-body', ngx.req.get_body_data())\""))
+    if (!open_with("\"access\":\"ngx.req.read_body() ngx.req.set_header('x-body', "
+                   "ngx.req.get_body_data())\""))
         return;
     request_t *r = fake_request(0);
     r->body.complete = false;
@@ -247,11 +267,14 @@ TEST(the_body_is_waited_for)
 
 TEST(threads_give_their_results_in_the_order_they_end)
 {
-    if (!open_with("\"access\":\"local a = ngx.thread.spawn(function() ngx.sleep(0.02) return 'a' end)"
-                   " local b = ngx.thread.spawn(function() ngx.sleep(0.005) return 'b', 2 end)"
-                   " local c = ngx.thread.spawn(function() error('c') end)"
-                   " local _, x, n = ngx.thread.wait(a, b) local _, y = ngx.thread.wait(a) local ok, z = ngx.thread.wait(c)"
-                   " ngx.req.set_header('x-out', x .. n .. y .. tostring(ok) .. tostring(ngx.thread.wait(c)))\""))
+    if (!open_with(
+            "\"access\":\"local a = ngx.thread.spawn(function() ngx.sleep(0.02) return 'a' end)"
+            " local b = ngx.thread.spawn(function() ngx.sleep(0.005) return 'b', 2 end)"
+            " local c = ngx.thread.spawn(function() error('c') end)"
+            " local _, x, n = ngx.thread.wait(a, b) local _, y = ngx.thread.wait(a) local ok, "
+            "z = ngx.thread.wait(c)"
+            " ngx.req.set_header('x-out', x .. n .. y .. tostring(ok) .. "
+            "tostring(ngx.thread.wait(c)))\""))
         return;
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_WAITING);
@@ -265,7 +288,8 @@ TEST(threads_give_their_results_in_the_order_they_end)
 
 TEST(semaphores_wake_in_order_and_time_out)
 {
-    if (!open_with("\"access\":\"local s = require('moongate.ngx.thread').new_semaphore(0) local out = {}"
+    if (!open_with("\"access\":\"local s = require('moongate.ngx.thread').new_semaphore(0) "
+                   "local out = {}"
                    " local t = ngx.thread.spawn(function() out[1] = tostring(s:wait(5)) end)"
                    " local ok, err = s:wait(0.005) out[2] = err s:post(1) ngx.thread.wait(t)"
                    " ngx.req.set_header('x-out', table.concat(out, ','))\""))
@@ -282,7 +306,8 @@ TEST(semaphores_wake_in_order_and_time_out)
 
 TEST(timers_run_without_a_request)
 {
-    if (!open_with("\"access\":\"ngx.timer.at(0, function(premature, v) ngx.sleep(0.001) h.seen.timer = v .. tostring(premature)"
+    if (!open_with("\"access\":\"ngx.timer.at(0, function(premature, v) ngx.sleep(0.001) "
+                   "h.seen.timer = v .. tostring(premature)"
                    " .. tostring(pcall(ngx.req.get_method)) end, 'x')\","
                    "\"log\":\"ngx.req.set_header('x-log', tostring(h.seen.timer))\""))
         return;
@@ -303,7 +328,11 @@ TEST(a_missing_plugin_is_a_clear_error)
     char why[2048] = "";
     if (!CHECK(fake_open(why, sizeof why) == 0))
         return;
-    CHECK_EQ_INT(fake_install(ROUTE, "{\"id\":\"p\",\"name\":\"no-such\",\"enabled\":true,\"config\":{}}", why, sizeof why), -1);
+    CHECK_EQ_INT(
+        fake_install(ROUTE,
+                     "{\"id\":\"p\",\"name\":\"no-such\",\"enabled\":true,\"config\":{}}", why,
+                     sizeof why),
+        -1);
     CHECK(strstr(why, "plugin 'no-such': no handler found") != NULL);
     TEST_NOTE("%.60s...", why);
     fake_close();
@@ -316,8 +345,11 @@ TEST(a_new_generation_leaves_old_requests_alone)
     request_t *old = fake_request(0);
     CHECK_EQ_INT(access_of(old), SCRIPT_WAITING);
     char why[512] = "";
-    CHECK_EQ_INT(fake_install(ROUTE, "{\"id\":\"p-1\",\"name\":\"probe\",\"enabled\":true,\"config\":{\"access\":\"ngx.req.set_header('x-out', 'new')\"}}",
-                              why, sizeof why), 0);
+    CHECK_EQ_INT(fake_install(ROUTE,
+                              "{\"id\":\"p-1\",\"name\":\"probe\",\"enabled\":true,\"config\":{"
+                              "\"access\":\"ngx.req.set_header('x-out', 'new')\"}}",
+                              why, sizeof why),
+                 0);
     request_t *r = fake_request(0);
     CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
     turn_until(old, &fake_note(old)->proxied);
