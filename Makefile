@@ -215,7 +215,7 @@ run:
 	@conf/install-packages run
 	@$(MAKE) --no-print-directory all
 	@echo 'serving $(CONF) on http://$(LISTEN)  (Ctrl-C stops it)'
-	@MOONGATE_PROXY_LISTEN='$(LISTEN)' exec $(B)/moongate start -c $(CONF)
+	@MOONGATE_PROXY_LISTEN='$(LISTEN)' exec $(B)/moongate start --settings conf/gateway.yaml -c $(CONF)
 
 DEST_SHARE = $(DESTDIR)$(PREFIX)/share/moongate
 
