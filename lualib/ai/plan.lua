@@ -140,8 +140,8 @@ local function bridge_for(client, format, provider, route_type)
 end
 
 -- The plan, or nil, error text for the client. `lookup` (see template.lua) is needed only for a
--- dynamic configuration.
-function _M.build(conf, lookup)
+-- dynamic configuration. `replace_model`: a client's other model is replaced, not refused.
+function _M.build(conf, lookup, replace_model)
   local model = conf.model
   local route_type = conf.route_type
   local name, err = template.resolve(is_set(model.name) and model.name or nil, lookup)
@@ -176,6 +176,7 @@ function _M.build(conf, lookup)
     model = name,
     model_raw = name and json_text.quote(name),
     model_label = name and provider .. "/" .. name,
+    replace_model = replace_model == true,
     options = options,
     target = target,
     drops_max_tokens = provider == "openai" or provider == "azure",

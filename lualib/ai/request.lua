@@ -47,7 +47,7 @@ local function choose_model(x, plan)
     if not name then
       return nil, "model parameter not found in request, nor in gateway configuration"
     end
-  elseif asked and asked ~= name then
+  elseif asked and asked ~= name and not plan.replace_model then
     return nil, "cannot use own model - must be: " .. name
   end
   if asked ~= name then
@@ -124,15 +124,16 @@ local function ask_usage(x, plan)
 end
 
 -- Reads and normalises the body. Returns {model, stream, usage_asked, service_tier}, or
--- nil, the text for a 400, and (for the log) the reason where it says more.
-function _M.normalise(x, plan)
+-- nil, the text for a 400, and (for the log) the reason where it says more. A body that is JSON is
+-- taken as such, whatever its Content-Type claims (curl's default is a form).
+function _M.normalise(x, plan, content_type)
   local ok, why = x.read_body(plan.body_max_bytes)
   if not ok then
     return nil, openai.NO_PROMPTS, why
   end
   ok, why = x.json_open()
   if not ok then
-    return nil, openai.NO_PROMPTS, why
+    return nil, _M.is_json_type(content_type) and openai.NO_PROMPTS or openai.NO_CONTENT_TYPE, why
   end
   local err
   ok, err = openai.check(x, plan.route_type)

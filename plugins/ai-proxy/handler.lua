@@ -4,6 +4,7 @@
 -- the answer never enters Lua; only cross-format providers use the optional phases.
 
 local exchange = require "moongate.abi.exchange"
+local node = require "moongate.abi.node"
 
 local bridges = require "moongate.ai.bridges"
 local collect = require "moongate.ai.collect"
@@ -54,7 +55,7 @@ local function plan_for(conf)
     return plan
   end
   local err
-  plan, err = plans.build(conf, lookup)
+  plan, err = plans.build(conf, lookup, node.setting("ai_model_mismatch") == "replace")
   if plan and not plans.is_dynamic(conf) then
     built[conf] = plan
   end
@@ -201,17 +202,14 @@ end
 
 -- Reads and normalises a JSON body; returns the call, or nil after a refusal was sent.
 local function read_request(plan, content_type)
-  if not request.is_json_type(content_type) then
-    return refuse(400, openai.NO_CONTENT_TYPE, plan.client_format)
-  end
-  local call, message, why = request.normalise(exchange, plan)
+  local call, message, why = request.normalise(exchange, plan, content_type)
   if not call then
     if why then
       kong.log.info("ai-proxy: ", message, ": ", why)
     end
     return refuse(400, message, plan.client_format)
   end
-  if not content_type then
+  if not content_type or not request.is_json_type(content_type) then
     kong.service.request.set_header("Content-Type", "application/json")
   end
   if plan.bridge then

@@ -53,7 +53,7 @@ local function kong_of(self, spec)
   }
 end
 
--- One request: spec = {body, headers, query, captures, tap, answer = {status, headers, body}}.
+-- One request: spec = {body, headers, query, captures, settings, tap, answer = {status, headers, body}}.
 -- Returns self with handler, exchange state (x), and everything that was set.
 function _M.new(spec)
   local self = { sent = {}, unsent = {}, headers = {}, cleared = {}, logged = {}, now = 1700000000 }
@@ -63,6 +63,9 @@ function _M.new(spec)
   _G.kong = self.kong
   _G.ngx = { now = function() return self.now end, arg = {} }
   package.loaded["moongate.abi.exchange"] = exchange
+  package.loaded["moongate.abi.node"] = {
+    setting = function(name) return (spec.settings or {})[name] end,
+  }
   package.loaded["kong.plugins.ai-proxy.handler"] = nil
   self.handler = require "kong.plugins.ai-proxy.handler"
   return self

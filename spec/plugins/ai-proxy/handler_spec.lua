@@ -70,8 +70,16 @@ describe("ai-proxy access", function()
     assert.equal("application/json", g.sent["content-type"])
   end)
 
-  it("refuses another content type, and passes a multipart form unread", function()
-    local g = access(conf("openai"), { body = BODY, headers = { ["Content-Type"] = "text/plain" } })
+  it("takes JSON of any content type, and says so upstream", function()
+    for _, name in ipairs { "text/plain", "application/x-www-form-urlencoded" } do
+      local g = access(conf("openai"), { body = BODY, headers = { ["Content-Type"] = name } })
+      assert.is_nil(g.exited)
+      assert.equal("application/json", g.sent["content-type"])
+    end
+  end)
+
+  it("refuses another content type without JSON, and passes a multipart form unread", function()
+    local g = access(conf("openai"), { body = "a=b", headers = { ["Content-Type"] = "text/plain" } })
     assert.same({ status = 400, body = { error = { message = "content-type header does not match "
       .. "request body, or bad JSON formatting" } } }, g.exited)
     g = access(conf("openai"),
@@ -79,6 +87,15 @@ describe("ai-proxy access", function()
     assert.is_nil(g.exited)
     assert.is_nil(g.x.read)
     assert.equal("api.openai.com", g.x.target.host)
+  end)
+
+  it("refuses another model, or replaces it where the node says so", function()
+    local other = BODY:gsub("gpt%-4o", "gpt-5")
+    local g = access(conf("openai"), { body = other })
+    assert.equal("cannot use own model - must be: gpt-4o", g.exited.body.error.message)
+    g = access(conf("openai"), { body = other, settings = { ai_model_mismatch = "replace" } })
+    assert.is_nil(g.exited)
+    assert.equal(BODY, g.x.body)
   end)
 
   it("refuses a bad request before it names a target", function()
