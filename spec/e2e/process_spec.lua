@@ -4,6 +4,7 @@ require("e2e.support.expect")
 local client = require("e2e.support.client")
 local conn = require("e2e.support.conn")
 local gateway = require("e2e.support.gateway")
+local process = require("e2e.support.process")
 local sched = require("e2e.support.sched")
 local signal = require("posix.signal")
 local upstream = require("e2e.support.upstream")
@@ -68,11 +69,12 @@ describe("the gateway's processes", function()
     for i = 1, n do
       tasks[i] = load_task(counts)
     end
-    fn(counts)
+    local ok, why = pcall(fn, counts)
     counts.stop = true
     for _, task in ipairs(tasks) do
       task:join()
     end
+    assert(ok, why)
     return counts
   end
 
@@ -140,12 +142,12 @@ describe("the gateway's processes", function()
 
   it("replaces a worker that crashes, under load, without refusing anybody", function()
     start({ workers = 2 })
-    gw:expect_error("was killed by signal 11")
+    gw:expect_error("was killed by signal 9")
     local before = workers()
     local counts = under_load(4, function(counts)
       wait_done(counts, 50)
-      signal.kill(before[1], signal.SIGSEGV)
-      gw:wait_log("worker %d .pid " .. before[1] .. ". was killed by signal 11 .Segmentation fault.")
+      signal.kill(before[1], signal.SIGKILL)
+      gw:wait_log("worker %d .pid " .. before[1] .. ". was killed by signal 9 .Killed.")
       wait_done(counts, 100)
     end)
     assert.same(0, counts.refused)
@@ -253,6 +255,27 @@ describe("the gateway's processes", function()
     end)
     assert.same(0, counts.refused)
     assert.same(0, counts.failed)
+  end)
+
+  it("leaks no descriptor over reloads and crashes", function()
+    start({ workers = 2 })
+    gw:expect_error("was killed by signal 9")
+    local function reloads(n)
+      for _ = 1, n do
+        local before = select(2, gw:errors():gsub("configuration reloaded", ""))
+        gw:signal("HUP")
+        sched.wait_until(function()
+          return select(2, gw:errors():gsub("configuration reloaded", "")) > before
+        end)
+      end
+    end
+    reloads(2)
+    local master, worker = process.open_files(gw.process.pid), process.open_files(workers()[2])
+    signal.kill(workers()[1], signal.SIGKILL)
+    gw:wait_log("was killed by signal 9")
+    reloads(8)
+    assert.same(master, process.open_files(gw.process.pid))
+    assert.same(worker, process.open_files(workers()[1]))
   end)
 
   for _, mode in ipairs({ "with", "without" }) do
