@@ -120,11 +120,11 @@ local function read_body()
     return nil
   elseif is_json then
     ok, err = exchange.json_open()
-    return ok and "json", err
+    return ok and "json" or false, err
   end
   local body
   body, err = kong.request.get_body()
-  return type(body) == "table" and body, err
+  return type(body) == "table" and body or false, err or "not a form"
 end
 
 -- As the finders; nil, 0 and why when the body is broken.
