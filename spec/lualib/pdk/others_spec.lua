@@ -81,6 +81,68 @@ describe("kong.cache", function()
     assert.same(12000, (select(3, kong.cache:probe("k12000"))))
   end)
 
+  describe("asked for a key that is being made", function()
+    local wait = require("moongate.abi.wait")
+    local parked
+
+    -- A thread that asks for the key; `made` is what its callback yields, then returns.
+    local function ask(made)
+      local thread = { values = {} }
+      thread.co = coroutine.create(function()
+        thread.values = { kong.cache:get("k", nil, function()
+          calls = calls + 1
+          return coroutine.yield("loading") or made
+        end) }
+      end)
+      coroutine.resume(thread.co)
+      return thread
+    end
+
+    before_each(function()
+      parked = {}
+      wait.park_id = function()
+        return #parked + 1
+      end
+      wait.park = function(timeout_s)
+        parked[#parked + 1] = coroutine.running()
+        assert.same(5, timeout_s)
+        return coroutine.yield("parked")
+      end
+      wait.unpark = function(id)
+        return coroutine.resume(parked[id], true)
+      end
+    end)
+
+    it("waits for it", function()
+      local first, second = ask("one"), ask("two")
+      assert.same(1, #parked)
+      coroutine.resume(first.co)
+      assert.same({ "one" }, first.values)
+      assert.same({ "one" }, second.values)
+      assert.same(1, calls)
+    end)
+
+    it("makes it itself after the wait's end", function()
+      ask("one")
+      local second = ask("two")
+      coroutine.resume(second.co, nil, "timeout")
+      coroutine.resume(second.co)
+      assert.same({ "two" }, second.values)
+    end)
+
+    it("waits no more for one that has long died, nor where it cannot wait", function()
+      ask("one")
+      fake:set_may_wait(false)
+      ask("two")
+      assert.same(2, calls)
+      fake:set_may_wait(true)
+      fake.mono = fake.mono + 31
+      ask("three")
+      assert.same(3, calls)
+      assert.same(0, #parked)
+    end)
+  end)
+
   it("runs a serializer on what is new", function()
     assert.same("<v>", kong.cache:get("k", { l1_serializer = function(v)
       return "<" .. v .. ">"

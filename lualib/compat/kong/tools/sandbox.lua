@@ -1,0 +1,65 @@
+-- The name guests know: require "kong.tools.sandbox": code from the configuration, in an environment without
+-- files, processes and modules. It keeps honest code in bounds; it is no defence against hostile code, and
+-- the configuration is the operator's own.
+
+local _M = {}
+
+local SAFE = [[_VERSION assert error getmetatable ipairs next pairs pcall print rawequal rawget rawset select
+  setmetatable tonumber tostring type unpack xpcall bit coroutine math string table]]
+local SAFE_OS = { "clock", "date", "difftime", "time" }
+
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local out = {}
+  for key, member in pairs(value) do
+    out[key] = member
+  end
+  return out
+end
+
+local function safe_environment(extra)
+  local env = {}
+  for name in SAFE:gmatch("%S+") do
+    env[name] = copy(_G[name])
+  end
+  env.bit = copy(require("bit"))
+  env.os = {}
+  for _, name in ipairs(SAFE_OS) do
+    env.os[name] = os[name]
+  end
+  env.require = function(name)
+    error("require '" .. tostring(name) .. "' not allowed within sandbox", 2)
+  end
+  for name, value in pairs(extra or {}) do
+    env[name] = value
+  end
+  env._G = env
+  return env
+end
+
+--- The function that the code is the body of, with globals kong, ngx and options.env; or raises with the
+-- compiler's message.
+function _M.sandbox(code, options)
+  local chunk, err = loadstring(code, "=" .. (options and options.chunk_name or "sandbox"))
+  if not chunk then
+    error(err, 2)
+  end
+  return setfenv(chunk, safe_environment(options and options.env))
+end
+
+_M.parse = _M.sandbox
+
+--- Does the code compile? true, or false and why. The code is not run.
+function _M.validate(code)
+  local chunk, err = loadstring(code, "=sandbox")
+  if chunk then
+    return true
+  end
+  return false, "error parsing function: " .. err
+end
+
+_M.validate_safe, _M.validate_function = _M.validate, _M.validate
+
+return _M

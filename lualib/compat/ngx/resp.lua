@@ -1,0 +1,3 @@
+-- The name guests know: require "ngx.resp".
+
+return { add_header = ngx.resp.add_header } -- luacheck: ignore
