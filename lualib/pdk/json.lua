@@ -2,7 +2,7 @@
 -- Not for bodies that only pass by: those stay text (abi/exchange).
 -- Invariant: every array of a decoded value carries util/json_encode's array metatable.
 
-local cjson_safe = require("cjson.safe")
+local cjson_safe = require("moongate.cjson.safe")
 local json_encode = require("moongate.util.json_encode")
 
 local find, sub = string.find, string.sub
