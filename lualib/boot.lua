@@ -40,6 +40,10 @@ end
 
 -- ---- modules ----
 
+-- The C library under names of ours; at the end `cjson` becomes what guests expect of it.
+package.loaded["moongate.cjson"] = require "cjson"
+package.loaded["moongate.cjson.safe"] = require "cjson.safe"
+
 local function readable(path)
   local file = io.open(path, "r")
   if file then
@@ -119,8 +123,7 @@ local function search_own(name)
   if rest then
     return load_first(PLUGIN_DIRS, slashes(rest))
   end
-  if name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") or name == "cjson"
-    or name:match("^cjson%.") then
+  if name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") then
     return load_first(COMPAT, slashes(name))
   end
 end
@@ -240,6 +243,10 @@ _G.ngx = require "moongate.ngx"
 
 local runloop = require "moongate.runloop"
 runloop.on_error = on_error
+
+for _, name in ipairs({ "cjson", "cjson.safe" }) do
+  loaded[name] = load_first(COMPAT, slashes(name))(name)
+end
 
 do
   local found = find(OWN, "pdk")

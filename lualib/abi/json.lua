@@ -1,7 +1,7 @@
 -- Decoding of JSON that we wrote or checked ourselves (entities, configurations): null members are
 -- absent, empty arrays are empty tables. Not for bodies: they stay text (abi/exchange).
 
-local cjson = require "cjson"
+local cjson = require "moongate.cjson"
 
 local reader = cjson.new()
 local null = cjson.null

@@ -1,6 +1,6 @@
 -- Numbers of OpenResty's API: return codes, HTTP statuses and methods, log levels; ngx.null, config.
 
-local cjson = require "cjson"
+local cjson = require "moongate.cjson"
 local node = require "moongate.abi.node"
 
 local _M = {}

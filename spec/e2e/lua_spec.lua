@@ -292,4 +292,52 @@ describe("a plugin in the gateway", function()
     assert.status(200, client.get(gw, "/a"))
     gw:wait_log("timer: hello false false")
   end)
+
+  -- Expressions and the JSON of their results.
+  local EXPRESSIONS = {
+    { [[ngx.re.match("hello, 1234", "([0-9])[0-9]+")[0] ]], "1234" },
+    { [[ngx.re.match("hello, 1234", "(?<first>[0-9])[0-9]+").first]], "1" },
+    { [[{ngx.re.find("hello, 1234", "([0-9]+)", "jo", nil, 1)}]], { 8, 11 } },
+    { [[{ngx.re.gsub("hello, world", "([a-z])[a-z]+", "[$0,${1}$$]")}]], { "[hello,h$], [world,w$]", 2 } },
+    { [[{ngx.re.gsub("abc", "", "-")}]], { "-a-b-c-", 4 } },
+    { [[{ngx.re.sub("aXbX", "x", function(m) return m[0]:lower() .. "!" end, "i")}]], { "ax!bX", 1 } },
+    { [[select(3, ngx.re.sub("a", "(", "")) ~= nil]], true },
+    { [[(function() local out = {} for m in ngx.re.gmatch("a1b22", "[0-9]+") do out[#out + 1] = m[0] end return out end)()]],
+      { "1", "22" } },
+    { [[tostring(ngx.re.match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "^(a+)+$"))]], "nil" },
+    { [[require("ngx.re").split("a,b,,c", ",")]], { "a", "b", "", "c" } },
+    { [[ngx.escape_uri("a b/é?")]], "a%20b%2F%C3%A9%3F" },
+    { [[ngx.unescape_uri("a%20b+c%zz")]], "a b c%zz" },
+    { [[ngx.encode_args({a = {1, "x y"}})]], "a=1&a=x%20y" },
+    { [[ngx.decode_args("a=1&b&c=&a=2")]], { a = { "1", "2" }, b = true, c = "" } },
+    { [[{ngx.encode_base64("hello?>"), ngx.decode_base64("aGVsbG8/Pg=="), ngx.encode_base64("a", true)}]],
+      { "aGVsbG8/Pg==", "hello?>", "YQ" } },
+    { [[require("ngx.base64").encode_base64url("hello?>")]], "aGVsbG8_Pg" },
+    { [[ngx.md5("abc")]], "900150983cd24fb0d6963f7d28e17f72" },
+    { [[ngx.encode_base64(ngx.hmac_sha1("key", "text"))]], "Np4pWetJRQM4shJ0j3fY3tdIR7s=" },
+    { [[ngx.crc32_long("hello")]], 907060870 },
+    { [[ngx.http_time(1547166552)]], "Fri, 11 Jan 2019 00:29:12 GMT" },
+    { [[ngx.parse_http_time("Fri, 11 Jan 2019 00:29:12 GMT")]], 1547166552 },
+    { [[ngx.cookie_time(1547166552)]], "Fri, 11-Jan-19 00:29:12 GMT" },
+    { [[require("cjson").encode({a = setmetatable({}, require("cjson").empty_array_mt)})]], [[{"a":[]}]] },
+    { [[require("resty.lrucache").new(2):get("none") == nil]], true },
+    { [[{table.pack(1, nil, 3).n, table.unpack({1, 2})}]], { 3, 1, 2 } },
+    { [[ngx.null == require("cjson").null]], true },
+    { [[{pcall(ngx.location.capture, "/x")}]], { false, "ngx.location.capture is not supported by this gateway" } },
+    { [[{ngx.var.request_method, ngx.var.arg_q, ngx.var.http_x_a, tostring(ngx.var.nothing)}]], { "GET", "1", "b", "nil" } },
+    { [[(function() local s = require("ngx.semaphore").new(1) return {s:count(), s:wait(0), (select(2, s:wait(0.001)))} end)()]],
+      { 1, true, "timeout" } },
+  }
+
+  it("has OpenResty's functions", function()
+    local parts = {}
+    for i, pair in ipairs(EXPRESSIONS) do
+      parts[i] = ("out[%d] = %s"):format(i, pair[1])
+    end
+    start({ a = { access = "local out = {} " .. table.concat(parts, "\n") .. " kong.response.exit(200, out)" } })
+    local got = client.get(gw, "/a?q=1", { ["X-A"] = "b" }):json()
+    for i, pair in ipairs(EXPRESSIONS) do
+      assert.same({ pair[1], pair[2] }, { pair[1], got[i] })
+    end
+  end)
 end)

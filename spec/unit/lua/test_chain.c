@@ -178,7 +178,7 @@ TEST(a_request_sees_only_its_own_tables)
         return;
     enum { N = 40 };
     request_t *r[N];
-    char who[N][8];
+    char who[N][32];
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < N; i++) {
             r[i] = fake_request(0);

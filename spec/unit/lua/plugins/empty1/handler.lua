@@ -1,0 +1,7 @@
+-- Does nothing, for the cost of a chain (spec/bench/lua_chain.c) and the order of plugins.
+
+local empty = { PRIORITY = 100, VERSION = "1.0.0" }
+
+function empty.access() end
+
+return empty
