@@ -12,7 +12,10 @@ local function find(name)
     return "lualib/init"
   end
   path = name:match("^kong%.plugins%.(.+)$")
-  return path and "plugins/" .. path:gsub("%.", "/")
+  if path then
+    return "plugins/" .. path:gsub("%.", "/")
+  end
+  return name:match("^kong%.") and "lualib/compat/" .. name:gsub("%.", "/")
 end
 
 local function search(name)

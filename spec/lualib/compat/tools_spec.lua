@@ -3,7 +3,6 @@
 local fake_abi = require("lualib.pdk.fake_abi")
 
 local kong, fake = fake_abi.install()
-package.path = (os.getenv("MOONGATE_ROOT") or ".") .. "/lualib/compat/?.lua;" .. package.path
 package.loaded["moongate.abi.crypto"] = {
   encode_base64 = function(text)
     return "b64:" .. text

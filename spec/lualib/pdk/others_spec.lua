@@ -84,12 +84,13 @@ describe("kong.cache", function()
   describe("asked for a key that is being made", function()
     local wait = require("moongate.abi.wait")
     local parked
+    local key, last = nil, 0
 
     -- A thread that asks for the key; `made` is what its callback yields, then returns.
     local function ask(made)
       local thread = { values = {} }
       thread.co = coroutine.create(function()
-        thread.values = { kong.cache:get("k", nil, function()
+        thread.values = { kong.cache:get(key, nil, function()
           calls = calls + 1
           return coroutine.yield("loading") or made
         end) }
@@ -99,7 +100,8 @@ describe("kong.cache", function()
     end
 
     before_each(function()
-      parked = {}
+      parked, last = {}, last + 1
+      key = "held" .. last
       wait.park_id = function()
         return #parked + 1
       end
