@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "core/node.h"
 #include "core/stats.h"
 
-enum { REPORT_MS = 1000, SHUT_LAG_MS = 20, N_SIGNALS = 5, PATH_BYTES = 4096 };
+enum { REPORT_MS = 1000, N_SIGNALS = 5, PATH_BYTES = 4096 };
 
 struct control {
     worker_t *worker;
@@ -29,7 +30,7 @@ struct control {
     const settings_t *original; // the worker's
     settings_t settings;        // the same with another drain delay; its slices are borrowed
     struct reload *reload;      // under way, without a master only
-    bool terminating;
+    bool terminating, silent;
 };
 
 // What a process without a master does for itself.
@@ -144,6 +145,23 @@ void control_log_problems(str_t problems, log_level_t level)
             log_write(level, "%.*s", STR_FMT(str_make(problems.p, n)));
         problems = str_from_at(problems, n + 1);
     }
+}
+
+void control_silence(const int *fds, unsigned n)
+{
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog all = {.len = 1, .filter = &drop};
+    for (unsigned i = 0; i < n; i++) {
+        if (setsockopt(fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all) != 0)
+            log_write(LOG_INFO, "a listener cannot be silenced before it is shut: %s",
+                      strerror(errno));
+    }
+}
+
+void control_shut(const int *fds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        shutdown(fds[i], SHUT_RDWR);
 }
 
 // ---- orders ----
@@ -300,12 +318,17 @@ static void reload_alone(control_t *c)
     loop_queue_work(c->worker->loop, reload_work, reload_done, r);
 }
 
-// The worker has stopped accepting; what still came is refused from now on instead of waiting for nobody.
-static void shut_alone(io_timer_t *t)
+// First the listeners fall silent, then, when the worker has stopped accepting, they are shut.
+static void end_listening(io_timer_t *t)
 {
-    (void)t;
-    for (unsigned i = 0; i < n_proxy_fds; i++)
-        shutdown(proxy_fds[i], SHUT_RDWR);
+    control_t *c = CONTAINER_OF(t, control_t, shut);
+    if (c->silent)
+        control_shut(proxy_fds, n_proxy_fds);
+    else
+        control_silence(proxy_fds, n_proxy_fds);
+    if (!c->silent)
+        io_timer_start(t, 2 * DRAIN_ACCEPT_MS);
+    c->silent = true;
 }
 
 static void terminate_alone(control_t *c, uint32_t delay_ms)
@@ -313,9 +336,9 @@ static void terminate_alone(control_t *c, uint32_t delay_ms)
     if (c->terminating)
         worker_stop(c->worker);
     else
-        drain(c, delay_ms);
+        drain(c, delay_ms + DRAIN_ACCEPT_MS);
     if (!c->terminating)
-        io_timer_start(&c->shut, delay_ms + SHUT_LAG_MS);
+        io_timer_start(&c->shut, delay_ms);
     c->terminating = true;
 }
 
@@ -378,7 +401,7 @@ control_t *control_start(worker_t *w, int fd)
     if (node_id()[0])
         memcpy(w->node_id, node_id(), sizeof w->node_id);
     io_timer_init(&c->report, w->loop, report);
-    io_timer_init(&c->shut, w->loop, shut_alone);
+    io_timer_init(&c->shut, w->loop, end_listening);
     report(&c->report);
     if (fd < 0) {
         start_signals(c);

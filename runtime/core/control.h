@@ -33,6 +33,13 @@ int control_send(int fd, const control_message_t *m, int fd_or_minus1);
 // *passed is owned (close) or -1. 0; 1: nothing there now; ERR_EOF; ERR_PROTOCOL.
 int control_receive(int fd, control_message_t *m, int *passed);
 
+// The end of listening without losing anybody, whichever processes share the sockets. At the end of the drain delay they fall silent: no new
+// connection is begun (its SYN comes again after a second, to another instance on that port or to nobody), while what has queued is
+// accepted still. DRAIN_ACCEPT_MS later workers stop accepting, and as much later the sockets are shut.
+enum { DRAIN_ACCEPT_MS = 20 };
+void control_silence(const int *fds, unsigned n);
+void control_shut(const int *fds, unsigned n);
+
 // Each line of `problems` as one line of the error log.
 void control_log_problems(str_t problems, log_level_t level);
 void control_reopen_error_log(const settings_t *s);

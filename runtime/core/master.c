@@ -22,7 +22,7 @@
 #include "core/shdict.h"
 #include "core/stats.h"
 
-enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SHUT_LAG_MS = 20, SERIES_MAX = 20000 };
+enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SERIES_MAX = 20000 };
 
 // ---- shared memory ----
 
@@ -77,10 +77,11 @@ static void begin_drain(master_t *m, uint64_t delay_ms)
               "draining: listeners close in %llu ms, at most %u ms for what is under way",
               (unsigned long long)delay_ms, m->s->drain_timeout_ms);
     m->state = MASTER_DRAINING;
-    m->close_at_ms = now_ms + delay_ms + SHUT_LAG_MS;
+    m->silence_at_ms = now_ms + delay_ms;
+    m->shut_at_ms = m->silence_at_ms + 2 * DRAIN_ACCEPT_MS;
     m->deadline_ms = now_ms + delay_ms + m->s->drain_timeout_ms + DRAIN_GRACE_MS;
     master_load_cancel(m);
-    slots_order(m, CONTROL_DRAIN, delay_ms);
+    slots_order(m, CONTROL_DRAIN, delay_ms + DRAIN_ACCEPT_MS);
     notify("STOPPING=1");
 }
 
@@ -107,8 +108,12 @@ static void terminate(master_t *m, uint64_t delay_ms)
 static void check_deadlines(master_t *m)
 {
     uint64_t now_ms = master_now_ms();
-    if (m->close_at_ms && now_ms >= m->close_at_ms) {
-        m->close_at_ms = 0;
+    if (m->silence_at_ms && now_ms >= m->silence_at_ms) {
+        m->silence_at_ms = 0;
+        master_silence_listeners(m);
+    }
+    if (m->shut_at_ms && now_ms >= m->shut_at_ms) {
+        m->shut_at_ms = 0;
         master_shut_listeners(m);
     }
     if (m->deadline_ms && now_ms >= m->deadline_ms) {
@@ -282,7 +287,7 @@ static void read_signals(master_t *m)
 static int next_wait_ms(const master_t *m)
 {
     uint64_t now_ms = master_now_ms(), due_ms = now_ms + MASTER_TICK_MS;
-    const uint64_t moments[] = {m->close_at_ms, m->deadline_ms};
+    const uint64_t moments[] = {m->silence_at_ms, m->shut_at_ms, m->deadline_ms};
     for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
         due_ms = moments[i] && moments[i] < due_ms ? moments[i] : due_ms;
     for (unsigned i = 0; i < m->n_slots; i++) {

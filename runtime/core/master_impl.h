@@ -65,9 +65,9 @@ typedef struct master {
     bool load_again;
     uint32_t current_seq, seq; // of `current`; of the newest
     reload_phase_t phase;
-    document_t candidate;                            // during RELOAD_TRYING
-    unsigned canary;                                 // the slot that tries it
-    uint64_t deadline_ms, close_at_ms, last_turn_ms; // 0: none
+    document_t candidate;                                          // during RELOAD_TRYING
+    unsigned canary;                                               // the slot that tries it
+    uint64_t deadline_ms, silence_at_ms, shut_at_ms, last_turn_ms; // 0: none
 } master_t;
 
 uint64_t master_now_ms(void);
@@ -75,6 +75,8 @@ uint64_t master_now_ms(void);
 // master_listen.c: every slot's sockets. 0, or -1 (said on the log).
 int master_bind(master_t *m);
 // No new connections from now on, whoever holds the sockets.
+// The proxy's listeners: see control_silence.
+void master_silence_listeners(master_t *m);
 void master_shut_listeners(master_t *m);
 void master_close_listeners(master_t *m);
 

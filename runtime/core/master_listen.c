@@ -108,12 +108,21 @@ int master_bind(master_t *m)
     return 0;
 }
 
+static unsigned n_proxy(const master_t *m)
+{
+    return m->s->n_proxy_listen < m->n_fds ? m->s->n_proxy_listen : m->n_fds;
+}
+
+void master_silence_listeners(master_t *m)
+{
+    for (unsigned i = 0; i < m->n_slots; i++)
+        control_silence(m->slots[i].fds, n_proxy(m));
+}
+
 void master_shut_listeners(master_t *m)
 {
-    for (unsigned i = 0; i < m->n_slots; i++) {
-        for (unsigned j = 0; j < m->s->n_proxy_listen && j < m->n_fds; j++)
-            shutdown(m->slots[i].fds[j], SHUT_RDWR);
-    }
+    for (unsigned i = 0; i < m->n_slots; i++)
+        control_shut(m->slots[i].fds, n_proxy(m));
 }
 
 void master_close_listeners(master_t *m)

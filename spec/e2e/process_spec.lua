@@ -314,6 +314,21 @@ describe("the gateway's processes", function()
     end)
   end
 
+  it("hands over to a second instance on the same port without losing a request", function()
+    local port = upstream.refused_port()
+    local address = ("127.0.0.1:%d reuseport"):format(port)
+    local old = start({ wait = false, workers = 2, settings = { drain_delay = "400ms", proxy_listen = address } })
+    start({ wait = false, workers = 2, settings = { proxy_listen = address } })
+    gw.port = port
+    local counts = under_load(4, function(counts)
+      wait_done(counts, 50)
+      old:stop()
+      wait_done(counts, 50)
+    end)
+    assert.same(0, counts.refused)
+    assert.same(0, counts.failed)
+  end)
+
   it("cuts what does not end within drain_timeout", function()
     start({ workers = 1, settings = { drain_timeout = "300ms" } })
     local stream = open_stream()
@@ -375,7 +390,8 @@ describe("the program", function()
   end)
 
   it("explains wrong use in one line", function()
-    for _, args in ipairs({ { "strat" }, { "start", "--workrs", "2" }, { "start" }, { "start", "-c" }, { "start", "--workers", "many" } }) do
+    local unknown, bad = { "start", "--workrs", "2" }, { "start", "--workers", "many" }
+    for _, args in ipairs({ { "strat" }, unknown, bad, { "start" }, { "start", "-c" } }) do
       local result = gateway.command(args)
       assert.same(2, result.code)
       assert.same(1, select(2, result.output:gsub("\n", "\n")), result.output)
