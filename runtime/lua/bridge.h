@@ -55,7 +55,8 @@ typedef enum leave {
 
 struct task {
     bridge_t *bridge;
-    request_t *req; // NULL: a timer, init_worker
+    request_t *req;  // NULL: a timer, init_worker
+    uint64_t serial; // never used again, unlike the task's memory
     int32_t slot;
     bool slot_used;
     bool sync;    // its outcome is returned by enter_access, not called back
@@ -102,6 +103,7 @@ struct bridge {
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
     uint32_t serial;
+    uint64_t task_serial;
     uint64_t wall_us; // of ngx.now
 };
 

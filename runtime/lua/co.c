@@ -310,6 +310,7 @@ task_t *task_begin(bridge_t *b, request_t *req, uint32_t phase)
     task_t *t = mem_zalloc(sizeof *t);
     t->bridge = b;
     t->req = req;
+    t->serial = ++b->task_serial;
     t->phase = phase;
     t->slot = slot_acquire(b);
     list_init(&t->threads);

@@ -84,7 +84,7 @@ csock_t *csock_check(lua_State *L)
 {
     csock_t *s = luaL_checkudata(L, 1, TCP_TYPE);
     const bridge_t *b = bridge_self();
-    if (s->task && s->task != b->task)
+    if (s->owner && (!b->task || s->owner != b->task->serial))
         luaL_error(L, "bad request");
     return s;
 }
@@ -105,7 +105,6 @@ void sockets_close(list_t *sockets)
     while (!list_empty(sockets)) {
         csock_t *s = CONTAINER_OF(sockets->next, csock_t, links);
         csock_close(s);
-        s->task = NULL;
     }
 }
 
@@ -128,24 +127,23 @@ static int l_tcp(lua_State *L)
                    .send_ms = TIMEOUT_MS,
                    .read_ms = TIMEOUT_MS};
     list_init(&s->links);
-    s->task = bridge_self()->task;
+    const task_t *task = bridge_self()->task;
+    s->owner = task ? task->serial : 0;
     luaL_getmetatable(L, TCP_TYPE);
     lua_setmetatable(L, -2);
     return 1;
 }
 
-static void begin(csock_t *s, sock_t *sock, unsigned reused)
+static void begin(csock_t *s, task_t *task, sock_t *sock, unsigned reused)
 {
-    bridge_t *b = bridge_self();
     ASSERT(!s->sock, "a cosocket has one connection at a time");
     s->sock = sock;
     s->reused = reused;
     s->eof = false;
     s->err = 0;
     buf_clear(&s->in);
-    list_push_back(&s->task->sockets, &s->links);
+    list_push_back(&task->sockets, &s->links);
     sock_own(sock, &csock_events, s);
-    (void)b;
 }
 
 // ---- connecting ----
@@ -156,7 +154,7 @@ static void on_connected(void *arg, int err, sock_t *sock)
     s->connector = NULL;
     thread_t *t = csock_end_wait(s, &s->opener);
     if (err == 0) {
-        begin(s, sock, 0);
+        begin(s, t->task, sock, 0);
         lua_pushboolean(t->co, 1);
         thread_resume(t, 1);
         return;
@@ -186,13 +184,13 @@ static int l_connect(lua_State *L)
     if (s->reader || s->writer)
         return push_error(L, s->reader ? "socket busy reading" : "socket busy writing");
     csock_close(s);
-    s->task = b->task;
+    s->owner = b->task->serial;
     s->pool = copy_cstr(key);
     s->pool_size = (unsigned)luaL_optnumber(L, 5, 0);
     unsigned reused = 0;
     sock_t *idle = idle_take(b, s->pool, &reused);
     if (idle) {
-        begin(s, idle, reused + 1);
+        begin(s, b->task, idle, reused + 1);
         lua_pushboolean(L, 1);
         return 1;
     }

@@ -10,7 +10,7 @@ typedef enum read_kind { READ_LINE, READ_BYTES, READ_ALL, READ_ANY, READ_UNTIL }
 
 typedef struct csock {
     list_t links;                       // task->sockets; alone when closed
-    task_t *task;                       // whose it is; NULL: nobody's yet
+    uint64_t owner;                     // serial of its task; 0: nobody's yet
     sock_t *sock;                       // NULL: not connected
     connector_t *connector;             // under way
     thread_t *reader, *writer, *opener; // who waits for what; opener: connect and TLS handshake

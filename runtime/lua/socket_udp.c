@@ -16,7 +16,7 @@ typedef struct datagram {
 } datagram_t;
 
 typedef struct cudp {
-    task_t *task;
+    uint64_t owner; // serial of its task; 0: nobody's yet
     udp_t *udp;
     dns_query_t *query;
     thread_t *waiter; // for a name or for a datagram
@@ -31,7 +31,8 @@ typedef struct cudp {
 static cudp_t *check(lua_State *L)
 {
     cudp_t *u = luaL_checkudata(L, 1, UDP_TYPE);
-    if (u->task && u->task != bridge_self()->task)
+    const task_t *task = bridge_self()->task;
+    if (u->owner && (!task || u->owner != task->serial))
         luaL_error(L, "bad request");
     return u;
 }
@@ -138,7 +139,7 @@ static int l_setpeername(lua_State *L)
     str_t host = arg_str(L, 2);
     lua_Number port = luaL_optnumber(L, 3, 0);
     luaL_argcheck(L, port >= 0 && port <= 65535, 3, "bad port number");
-    u->task = bridge_self()->task;
+    u->owner = thread_check(L)->task->serial;
     u->port = (uint16_t)port;
     addr_t peer;
     if (u->waiter)
@@ -229,7 +230,8 @@ static int l_gc(lua_State *L)
 static int l_udp(lua_State *L)
 {
     cudp_t *u = lua_newuserdata(L, sizeof *u);
-    *u = (cudp_t){.task = bridge_self()->task, .anchor = LUA_NOREF, .read_ms = TIMEOUT_MS};
+    const task_t *task = bridge_self()->task;
+    *u = (cudp_t){.owner = task ? task->serial : 0, .anchor = LUA_NOREF, .read_ms = TIMEOUT_MS};
     u->last = &u->first;
     luaL_getmetatable(L, UDP_TYPE);
     lua_setmetatable(L, -2);

@@ -363,3 +363,125 @@ TEST(a_new_generation_leaves_old_requests_alone)
     fake_free(r);
     fake_close();
 }
+
+TEST(the_most_specific_instance_runs)
+{
+    char why[512] = "";
+    const char *plugins =
+        "{\"id\":\"global\",\"name\":\"probe\",\"enabled\":true,\"config\":{"
+        "\"rewrite\":\"local who = ngx.req.get_headers()['x-who'] if who then "
+        "require('moongate.abi.route').set_consumer(tonumber(who)) end\","
+        "\"access\":\"ngx.req.set_header('x-out', 'global')\"}},"
+        "{\"id\":\"service\",\"name\":\"probe\",\"enabled\":true,\"service\":1,\"config\":{"
+        "\"access\":\"ngx.req.set_header('x-out', 'service')\"}},"
+        "{\"id\":\"off\",\"name\":\"probe\",\"enabled\":false,\"route\":1,\"config\":{"
+        "\"access\":\"ngx.req.set_header('x-out', 'off')\"}},"
+        "{\"id\":\"consumer\",\"name\":\"probe\",\"enabled\":true,\"consumer\":2,\"config\":{"
+        "\"access\":\"ngx.req.set_header('x-out', 'bob')\"}}";
+    if (!CHECK(fake_open(why, sizeof why) == 0) ||
+        !CHECK(fake_install(ROUTE, plugins, why, sizeof why) == 0)) {
+        TEST_NOTE("%s", why);
+        return;
+    }
+    const struct {
+        const char *who, *want;
+    } cases[] = {{NULL, "service"}, {"0", "service"}, {"1", "bob"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        request_t *r = fake_request(0);
+        if (cases[i].who)
+            fake_header(r, "X-Who", cases[i].who);
+        CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
+        const header_t *h = headers_find(&r->head.headers, HDR_OTHER, STR("x-out"), 0);
+        if (CHECK(h != NULL))
+            CHECK_EQ_STR(h->value, cases[i].want);
+        fake_free(r);
+    }
+    fake_close();
+}
+
+static bool open_wanting(void)
+{
+    char why[512] = "";
+    return CHECK(fake_open(why, sizeof why) == 0) &&
+           CHECK(fake_install(
+                     ROUTE,
+                     "{\"id\":\"1\",\"name\":\"wanting\",\"enabled\":true,\"config\":{}}", why,
+                     sizeof why) == 0);
+}
+
+TEST(an_optional_phase_runs_when_asked_for)
+{
+    if (!open_wanting())
+        return;
+    for (int wants = 0; wants < 2; wants++) {
+        request_t *r = fake_request(0);
+        if (wants)
+            fake_header(r, "X-Want", "1");
+        CHECK_EQ_INT((r->phases & PHASE_HEADER_FILTER) != 0, 0);
+        CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
+        CHECK_EQ_INT((r->phases & PHASE_HEADER_FILTER) != 0, wants);
+        respond_begin(r, 200, 0);
+        CHECK((headers_find(&r->headers, HDR_OTHER, STR("x-filtered"), 0) != NULL) == wants);
+        fake_free(r);
+    }
+    fake_close();
+}
+
+TEST(the_response_phase_sees_and_replaces_the_collected_body)
+{
+    if (!open_wanting())
+        return;
+    request_t *r = fake_request(0);
+    CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
+    CHECK(r->buffering);
+    buf_append(&r->collected, STR("body"));
+    CHECK_EQ_INT(script_lua.enter(r, PHASE_RESPONSE), SCRIPT_DONE);
+    CHECK_EQ_STR(buf_str(&r->collected), "BODY");
+    buf_clear(&r->collected);
+    buf_append(&r->collected, STR("leave"));
+    CHECK_EQ_INT(script_lua.enter(r, PHASE_RESPONSE), SCRIPT_RESPONDED);
+    CHECK_EQ_INT(fake_note(r)->status, 503);
+    CHECK_EQ_STR(fake_note(r)->body, "left");
+    fake_free(r);
+    fake_close();
+}
+
+TEST(an_exit_in_header_filter_replaces_status_and_body)
+{
+    if (!open_with("\"access\":\"ngx.exit(200)\","
+                   "\"header_filter\":\"require('moongate.abi.response').exit(404, 'gone')"
+                   " ngx.ctx.after = true\","
+                   "\"log\":\"ngx.req.set_header('x-log', tostring(ngx.ctx.after))\""))
+        return;
+    request_t *r = fake_request(0);
+    r->source = SOURCE_SERVICE;
+    respond_begin(r, 200, 3);
+    CHECK_EQ_INT(fake_note(r)->status, 404);
+    respond_body(r, STR("old"));
+    respond_body(r, STR("more"));
+    CHECK_EQ_STR(fake_note(r)->body, "gone");
+    request_finish(r);
+    const header_t *h = headers_find(&r->head.headers, HDR_OTHER, STR("x-log"), 0);
+    if (CHECK(h != NULL))
+        CHECK_EQ_STR(h->value, "true");
+    fake_free(r);
+    fake_close();
+}
+
+TEST(a_cosocket_of_another_request_is_refused)
+{
+    if (!open_with(
+            "\"access\":\"if not h.seen.sock then h.seen.sock = ngx.socket.tcp() else"
+            " ngx.req.set_header('x-out', select(2, pcall(h.seen.sock.connect, h.seen.sock,"
+            " '127.0.0.1', 1))) end\""))
+        return;
+    request_t *first = fake_request(0), *second = fake_request(0);
+    access_of(first);
+    access_of(second);
+    const header_t *h = headers_find(&second->head.headers, HDR_OTHER, STR("x-out"), 0);
+    if (CHECK(h != NULL))
+        CHECK(str_ends(h->value, STR("bad request")));
+    fake_free(first);
+    fake_free(second);
+    fake_close();
+}
