@@ -4,7 +4,6 @@
 
 local conf = require "moongate.runloop.conf"
 local handlers = require "moongate.runloop.handlers"
-local json = require "moongate.abi.json"
 local plan = require "moongate.runloop.plan"
 local route = require "moongate.abi.route"
 local task = require "moongate.abi.task"
@@ -69,7 +68,6 @@ local function prepare()
     by_name = by_name,
     order = names,
     phases = phases,
-    groups = json.decode(route.raw("consumer_groups")),
   }
 end
 

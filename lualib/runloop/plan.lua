@@ -52,10 +52,10 @@ local function candidates(records, at)
   return out
 end
 
-local function in_group(consumer, group)
-  for _, member in ipairs(consumer and consumer.groups or {}) do
-    local name = type(member) == "table" and (member.id or member.name) or member
-    if name == group.id or name == group.name then
+-- Is the consumer in the group of that 0-based index? Consumers name theirs by 1-based ones.
+local function in_group(consumer, index)
+  for _, number in ipairs(consumer and consumer.consumer_groups or {}) do
+    if number == index + 1 then
       return true
     end
   end
@@ -63,7 +63,7 @@ local function in_group(consumer, group)
 end
 
 -- A function that picks by the authenticated consumer. Nothing when no instance fits.
-local function picker(list, groups)
+local function picker(list)
   return function()
     local index = route.consumer_index()
     local consumer = index >= 0 and route.entity("consumer", index) or nil
@@ -72,8 +72,7 @@ local function picker(list, groups)
         return record
       elseif record.consumer and record.consumer == index then
         return record
-      elseif record.consumer_group and consumer and groups[record.consumer_group + 1]
-        and in_group(consumer, groups[record.consumer_group + 1]) then
+      elseif record.consumer_group and in_group(consumer, record.consumer_group) then
         return record
       end
     end
@@ -91,7 +90,7 @@ local function choose(generation, at)
         conf.get(record)
       end
       if first.consumer or first.consumer_group then
-        out[#out + 1] = { pick = picker(list, generation.groups), handler = first.handler }
+        out[#out + 1] = { pick = picker(list), handler = first.handler }
       else
         out[#out + 1] = { record = first, handler = first.handler }
       end

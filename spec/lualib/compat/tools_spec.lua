@@ -149,6 +149,12 @@ describe("the sandbox", function()
     assert.is_nil(rawget(_G, "y"))
   end)
 
+  it("takes no bytecode", function()
+    local ok, err = tools("sandbox").validate(string.dump(function() end))
+    assert.is_false(ok)
+    assert.truthy(err:find("attempt to load chunk with wrong mode", 1, true))
+  end)
+
   it("says what does not compile", function()
     local ok, err = tools("sandbox").validate("return (")
     assert.is_false(ok)

@@ -1,6 +1,6 @@
 -- The name guests know: require "kong.tools.sandbox": code from the configuration, in an environment without
 -- files, processes and modules. It keeps honest code in bounds; it is no defence against hostile code, and
--- the configuration is the operator's own.
+-- the configuration is the operator's own. Unlike moongate.util.sandbox it lets code set globals, its own.
 
 local _M = {}
 
@@ -42,18 +42,19 @@ end
 --- The function that the code is the body of, with globals kong, ngx and options.env; or raises with the
 -- compiler's message.
 function _M.sandbox(code, options)
-  local chunk, err = loadstring(code, "=" .. (options and options.chunk_name or "sandbox"))
+  local name = "=" .. (options and options.chunk_name or "sandbox")
+  local chunk, err = load(code, name, "t", safe_environment(options and options.env))
   if not chunk then
     error(err, 2)
   end
-  return setfenv(chunk, safe_environment(options and options.env))
+  return chunk
 end
 
 _M.parse = _M.sandbox
 
 --- Does the code compile? true, or false and why. The code is not run.
 function _M.validate(code)
-  local chunk, err = loadstring(code, "=sandbox")
+  local chunk, err = load(code, "=sandbox", "t")
   if chunk then
     return true
   end
