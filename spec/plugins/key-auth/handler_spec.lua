@@ -159,8 +159,8 @@ describe("key-auth", function()
       { anonymous = "nobody" }, function(self) self.consumer, self.credential = 4, 3 end)
     assert.is_nil(answer)
     assert.same({ 4, 3, "set by the other" }, { self.consumer, self.credential, fake.sent(self, "X-Consumer-ID") })
-    _, answer = access({}, nil, function(this) this.consumer, this.credential = 4, 3 end)
-    assert_refused(answer, 401, "No API key found in request", "Key") -- without anonymous: both are needed
+    local _, second = access({}, nil, function(this) this.consumer, this.credential = 4, 3 end)
+    assert_refused(second, 401, "No API key found in request", "Key") -- without anonymous: both are needed
   end)
 
   it("never forwards identity headers that the client made up", function()

@@ -68,8 +68,8 @@ describe("rate-limiting", function()
     assert.same({ 429, "API rate limit exceeded" }, { answer.status, answer.message })
     assert.same({ "40", "40", "0" }, { self.response["Retry-After"], self.response["RateLimit-Reset"],
       self.response["X-RateLimit-Remaining-Minute"] })
-    _, answer = access({ minute = 5, error_code = 503, error_message = "later" }, { false, { 5 } })
-    assert.same({ 503, "later" }, { answer.status, answer.message })
+    local _, other = access({ minute = 5, error_code = 503, error_message = "later" }, { false, { 5 } })
+    assert.same({ 503, "later" }, { other.status, other.message })
   end)
 
   it("keeps quiet when told so", function()
