@@ -14,6 +14,9 @@ local M = {}
 
 local KEY = {} -- of the request's list of values in task.get_extra
 
+-- Without an access log nothing but text() and serialize() reads the values: no JSON is made before.
+local HAS_ACCESS_LOG = node.setting("access_log") ~= "off"
+
 local MODES = { set = true, add = true, replace = true }
 local BUILT_IN = {}
 for name in ([[request response latencies route service consumer client_ip started_at source tries
@@ -87,7 +90,9 @@ function M.set_serialize_value(key, value, options)
   end
   local list = task.get_extra(KEY)
   list[#list + 1] = { key = key, value = value, mode = mode }
-  push(list)
+  if HAS_ACCESS_LOG then
+    push(list)
+  end
 end
 
 local function changes_built_in(list)
@@ -103,8 +108,12 @@ end
 -- what it has by itself.
 function M.text()
   check(LOG)
-  if changes_built_in(task.get_extra(KEY)) then
+  local list = task.get_extra(KEY)
+  if changes_built_in(list) then
     return json.encode(M.serialize())
+  end
+  if not HAS_ACCESS_LOG and #list > 0 then
+    push(list)
   end
   return node.serialize()
 end
