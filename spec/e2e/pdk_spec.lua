@@ -269,6 +269,14 @@ describe("the PDK", function()
     assert.same("string", type(got[5]))
   end)
 
+  it("answers in header_filter instead of the upstream", function()
+    local response = send({ { "response.exit", 503, { message = "withdrawn" }, { ["X-A"] = "1" } } },
+      { phase = "header_filter" })
+    assert.status(503, response)
+    assert.same({ message = "withdrawn" }, response:json())
+    assert.same("1", response.headers["x-a"])
+  end)
+
   it("reads and replaces the body in body_filter", function()
     up:answer(function()
       return { body = "upstream body" }
@@ -289,6 +297,12 @@ describe("the PDK", function()
     assert.same({ '{"a":1}', { a = 1 }, "1", 200 }, got)
   end)
 
+  it("writes log lines under the plugin's name", function()
+    assert.status(200, send({ { "log.notice", "seen ", 42 }, { "log.debug", "unseen" } }))
+    assert.truthy(gw:wait_log("%[probe%] seen 42"):find("[notice].*%[kong%] "))
+    assert.is_nil(gw:errors():find("unseen", 1, true))
+  end)
+
   it("reads the record in the log phase, and adds to it", function()
     local response = send({ { "log.serialize" }, { "response.get_status" }, { "response.get_source" } },
       { phase = "log", path = "/logged" })
@@ -300,5 +314,45 @@ describe("the PDK", function()
     assert.same(200, got[1].response.status)
     assert.same("/logged", got[1].request.uri)
     assert.same({ 200, "service" }, { got[2], got[3] })
+  end)
+end)
+
+describe("the PDK behind a trusted proxy", function()
+  local gw, up
+
+  setup(function()
+    gw, up = site.start({
+      more = MORE,
+      settings = { plugin_dirs = ROOT .. "/spec/e2e", trusted_ips = "127.0.0.1" },
+    })
+  end)
+
+  teardown(function()
+    site.stop(gw, up)
+  end)
+
+  it("believes what it says of the client", function()
+    local calls = {}
+    for i, name in ipairs({ "request.get_forwarded_scheme", "request.get_forwarded_host",
+      "request.get_forwarded_port", "request.get_forwarded_path", "request.get_forwarded_prefix",
+      "client.get_forwarded_ip", "client.get_ip" }) do
+      calls[i] = { name }
+    end
+    calls[#calls + 1] = { "client.get_protocol", true }
+    calls[#calls + 1] = { "ip.is_trusted", "127.0.0.1" }
+    local response = client.request({
+      to = gw,
+      headers = {
+        ["X-Probe-Calls"] = cjson.encode(calls),
+        ["X-Forwarded-Proto"] = "https", ["X-Forwarded-Host"] = "Outside.test", ["X-Forwarded-Port"] = "8443",
+        ["X-Forwarded-Path"] = "/outside", ["X-Forwarded-Prefix"] = "/pre", ["X-Forwarded-For"] = "6.6.6.6",
+        ["X-Real-IP"] = "6.6.6.6",
+      },
+    })
+    local got = {}
+    for i, result in ipairs(response:json()) do
+      got[i] = result.error or result.values[1]
+    end
+    assert.same({ "https", "outside.test", 8443, "/outside", "/pre", "6.6.6.6", "127.0.0.1", "https", true }, got)
   end)
 end)
