@@ -143,6 +143,19 @@ static bool read_event(tap_t *t, str_t event)
     return usage && t->hide_usage && !has_choices(data);
 }
 
+// Takes text[from, from + n) out of the run. What stays is equal wherever the stream was cut: a LF that belongs to the CR of
+// the event before stays, and one still to come that belongs to this event's CR goes.
+static void hide_event(tap_t *t, str_t text, size_t from, size_t n, bool first)
+{
+    size_t blank = 0;
+    while (blank < n && (text.p[from + blank] == '\n' || text.p[from + blank] == '\r'))
+        blank++;
+    if (first)
+        buf_clear(&t->kept);
+    buf_append(&t->kept, first ? str_make(text.p, from + blank) : str_make(text.p + from, blank));
+    t->drop_lf = from + n == text.n && text.p[text.n - 1] == '\r';
+}
+
 // Works through the complete events of `text`; how many bytes they are. Those that stay go to t->kept once one was hidden.
 static size_t read_events(tap_t *t, str_t text, bool *hidden)
 {
@@ -154,13 +167,11 @@ static size_t read_events(tap_t *t, str_t text, bool *hidden)
         str_t event = str_make(text.p + done, n);
         // An event's beginning may lie in an earlier run: held keeps it in front, so `event` is whole.
         bool hide = read_event(t, event);
-        if (hide && !*hidden) {
-            buf_clear(&t->kept);
-            buf_append(&t->kept, str_make(text.p, done));
-        }
-        *hidden |= hide;
-        if (*hidden && !hide)
+        if (hide)
+            hide_event(t, text, done, n, !*hidden);
+        else if (*hidden)
             buf_append(&t->kept, event);
+        *hidden |= hide;
         done += n;
     }
 }
@@ -184,6 +195,10 @@ static void feed_stream(tap_t *t, str_t data, bool eof, str_t out[2], unsigned *
 {
     buf_consume(&t->held, t->passed);
     t->passed = 0;
+    if (t->drop_lf && data.n) {
+        t->drop_lf = false;
+        data = str_from_at(data, data.p[0] == '\n');
+    }
     bool in_held = t->held.n > 0;
     if (in_held)
         buf_append(&t->held, data);

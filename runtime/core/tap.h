@@ -14,6 +14,7 @@ typedef struct tap {
     bool stream;          // decided by the response's Content-Type
     bool done;            // [DONE] or finish_reason seen (terminal)
     bool failed;          // an error event passed
+    bool drop_lf;         // the hidden event ended with a CR: a LF that follows is its own
     bool overflow;        // body too large to be read for usage
     sse_t sse;
     buf_t held;           // an event under way (copy), or the JSON body collected (bounded)
