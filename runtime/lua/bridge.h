@@ -99,7 +99,9 @@ struct bridge {
     str_t chunk; // in body_filter: what the next plugin sees
     bool chunk_eof, chunk_changed;
     buf_t chunk_buf;
-    buf_t scratch;            // results of FFI functions that have to be built
+    buf_t scratch;                    // results of FFI functions that have to be built
+    volatile uint64_t run_started_us; // of the Lua code that runs, monotonic; 0: none runs
+    lua_State *volatile running_L;    // where its hook is set
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
     uint32_t serial;
@@ -192,6 +194,9 @@ void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void regex_open_type(lua_State *L);
 void timers_close(bridge_t *b);
+// Stops code that runs longer than plugin_budget_ms without waiting (watchdog.c).
+void watchdog_start(bridge_t *b);
+void watchdog_stop(bridge_t *b);
 void socket_pools_close(bridge_t *b);
 // Closes every socket of the list (a task's).
 void sockets_close(list_t *sockets);

@@ -47,8 +47,11 @@ typedef struct current {
 static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
 {
     current_t saved = {.task = b->task, .thread = b->thread, .state = b->state};
-    if (!b->task)
+    if (!b->task) {
         b->wall_us = clock_wall_us();
+        b->running_L = b->L;
+        b->run_started_us = clock_mono_us();
+    }
     b->task = task;
     b->thread = thread;
     b->state.phase = task->phase;
@@ -65,6 +68,8 @@ static void current_restore(bridge_t *b, const current_t *saved)
     b->task = saved->task;
     b->thread = saved->thread;
     b->state = saved->state;
+    if (!b->task)
+        b->run_started_us = 0;
 }
 
 // ---- slots ----

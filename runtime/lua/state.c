@@ -139,6 +139,8 @@ static int script_open(worker_t *w, char *why, size_t why_cap)
     lua_settop(b->L, 0);
     if (rc != 0)
         script_close(w);
+    else
+        watchdog_start(b);
     return rc;
 }
 
@@ -153,6 +155,7 @@ static void script_close(worker_t *w)
     if (!b)
         return;
     b->closing = true;
+    watchdog_stop(b);
     timers_close(b);
     while (!list_empty(&b->tasks))
         task_end(CONTAINER_OF(b->tasks.next, task_t, links));

@@ -21,6 +21,7 @@ int main(int argc, char **argv)
 {
     char why[1024] = "";
     unsigned n = argc > 1 ? (unsigned)atoi(argv[1]) : 1000000;
+    fake_budget_ms = argc > 2 ? (uint32_t)atoi(argv[2]) : 100;
     const char *plugins = "{\"id\":\"1\",\"name\":\"empty1\",\"enabled\":true,\"config\":{}},"
                           "{\"id\":\"2\",\"name\":\"empty2\",\"enabled\":true,\"config\":{}},"
                           "{\"id\":\"3\",\"name\":\"empty3\",\"enabled\":true,\"config\":{}}";

@@ -340,4 +340,22 @@ describe("a plugin in the gateway", function()
       assert.same({ pair[1], pair[2] }, { pair[1], got[i] })
     end
   end)
+
+  for name, text in pairs({
+    ["a compiled loop"] = "local n = 0 while true do n = n + 1 end",
+    ["a loop over many lines"] = "local n = 0\nwhile true do\nn = n + 1\nif n > 1e9 then\nn = 0\nend\nend",
+    ["a loop of calls"] = "local function f(x) return x end while true do f(1) end",
+    ["a loop that is not compiled"] = "while true do local f = function() end pcall(f) end",
+    ["a loop that catches"] = "pcall(function() while true do end end)",
+  }) do
+    it("is stopped when it runs away in " .. name, function()
+      start({ a = { access = text }, b = { access = "kong.response.exit(200, 'alive')" } })
+      gw:expect_error("without waiting")
+      local began = sched.now()
+      local response = client.get(gw, "/a")
+      assert.truthy(sched.now() - began < 1 * sched.slow)
+      assert.status(name:find("catches") and 200 or 500, response)
+      assert.same("alive", client.get(gw, "/b").body)
+    end)
+  end
 end)

@@ -10,6 +10,7 @@
 #include "core/upstreams.h"
 
 worker_t *worker_self;
+uint32_t fake_budget_ms;
 static worker_t worker;
 static settings_t settings;
 static str_t dirs[1];
@@ -32,6 +33,7 @@ int fake_open(char *why, size_t why_cap)
     settings.n_plugin_dirs = 1;
     settings.prefix = settings.lua_path = STR("");
     settings.workers = 1;
+    settings.plugin_budget_ms = fake_budget_ms;
     worker.settings = &settings;
     worker.loop = loop_create();
     list_init(&worker.requests);

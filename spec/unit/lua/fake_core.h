@@ -16,6 +16,9 @@ typedef struct fake_note {
     int log_result, header_filter_result, body_filter_result;
 } fake_note_t;
 
+// Of the worker's settings; 0 (the default): no limit.
+extern uint32_t fake_budget_ms;
+
 int fake_open(char *why, size_t why_cap);
 // routes and plugins: the elements of the document's arrays, as JSON text.
 int fake_install(const char *routes, const char *plugins, char *why, size_t why_cap);
