@@ -219,9 +219,9 @@ describe("limits:", function()
     gw, up = site.start({
       settings = {
         body_max_bytes = 100000,
-        header_timeout_ms = 300,
-        body_timeout_ms = 300,
-        keepalive_timeout_ms = 300,
+        header_timeout = 300,
+        body_timeout = 300,
+        keepalive_timeout = 300,
       },
     })
   end)
