@@ -20,12 +20,18 @@ static void conn_advance(conn_t *c, const char *p, size_t n);
 
 static void conn_free(conn_t *c)
 {
+    worker_t *w = c->worker;
+    ASSERT(!c->req && !c->busy, "a connection outlives its request");
     io_timer_stop(&c->timer);
+    io_timer_stop(&c->write_timer);
     list_unlink(&c->links);
-    c->worker->n_conns--;
+    ASSERT(w->n_conns > 0, "a connection is counted");
+    w->n_conns--;
     stat_fixed_add(SF_CONN_ACTIVE, -1);
     free(c->in);
     free(c);
+    if (w->draining)
+        worker_check_drained(w);
 }
 
 // Ends the connection with how(socket); a request under way learns that its client has gone.
@@ -55,6 +61,26 @@ static void linger(sock_t *s)
     sock_close_linger(s, worker_self->settings->lingering_ms);
 }
 
+void conn_leave(conn_t *c, bool with_linger)
+{
+    ASSERT(!c->req, "a connection leaves without a request");
+    if (c->closing || c->leaving)
+        return;
+    if (!sock_pending(c->sock)) {
+        conn_end(c, with_linger ? linger : sock_close);
+        return;
+    }
+    c->leaving = true;
+    io_timer_stop(&c->timer);
+    conn_watch_writer(c);
+    sock_resume(c->sock);  // to hear when the client gives up
+}
+
+bool conn_has_work(const conn_t *c)
+{
+    return !c->closing && (c->req || c->in_n || sock_pending(c->sock));
+}
+
 // Keeps bytes for later behind those kept already.
 static void stash(conn_t *c, const char *p, size_t n)
 {
@@ -71,15 +97,16 @@ static void stash(conn_t *c, const char *p, size_t n)
     c->in_n = (uint32_t)need;
 }
 
-
+// The deadline of a head is absolute, counted from its first byte, or from the beginning of the connection.
 static void await_head(conn_t *c, bool first_byte_came)
 {
     const settings_t *s = c->worker->settings;
     bool fresh = c->served == 0;
-    if (first_byte_came && io_timer_active(&c->timer) && c->scanned)
-        return;  // the deadline of a head is absolute
-    io_timer_start(&c->timer, first_byte_came || fresh ? s->header_timeout_ms
-                                                       : s->keepalive_timeout_ms);
+    bool counted = first_byte_came ? c->heading || fresh : fresh;
+    c->heading = first_byte_came;
+    if (counted && io_timer_active(&c->timer))
+        return;
+    io_timer_start(&c->timer, first_byte_came || fresh ? s->header_timeout_ms : s->keepalive_timeout_ms);
 }
 
 // A head that cannot be completed gets its answer through a request of its own, so that it is logged and counted like any.
@@ -99,10 +126,10 @@ static size_t take_head(conn_t *c, const char *p, size_t n)
     size_t end = head_find_end(p, n, &scanned);
     c->scanned = (uint32_t)scanned;
     size_t held = end ? end : n;
-    if (held <= limits->head_max_bytes)
+    if (!limits->head_max_bytes || held <= limits->head_max_bytes)
         return end;
-    bool in_target = memchr(p, '\n', held) == NULL;
-    refuse(c, in_target ? 414 : 431, in_target ? "request line too long" : "head too large");
+    int status = head_overflow_status(p, held, limits);
+    refuse(c, (unsigned)status, status == 414 ? "request line too long" : "head too large");
     return SIZE_MAX;
 }
 
@@ -110,6 +137,7 @@ static void begin_request(conn_t *c, const char *head, size_t n, str_t *rest)
 {
     io_timer_stop(&c->timer);
     c->scanned = 0;
+    c->heading = false;
     c->served++;
     request_t *r = request_begin(c, head, n);
     c->req = r;
@@ -120,17 +148,19 @@ static void begin_request(conn_t *c, const char *head, size_t n, str_t *rest)
     request_drop(r);
 }
 
-static size_t skip_empty_line(const char *p, size_t n)
+// Bytes of the next requests wait here; no more are read until this request has ended.
+static void bound_pipeline(conn_t *c)
 {
-    return n >= 2 && p[0] == '\r' && p[1] == '\n' ? 2 : 0;
+    if (c->in_n >= PIPELINE_MAX)
+        conn_pause_body(c);
 }
 
 // Works through p[0..n) until a request is under way or more bytes are needed.
 static void advance_over(conn_t *c, str_t rest)
 {
-    if (c->scanned == 0)
-        rest = str_from_at(rest, skip_empty_line(rest.p, rest.n));
-    while (!c->closing && !c->req && rest.n) {
+    while (!c->closing && !c->leaving && !c->req && rest.n) {
+        if (c->scanned == 0)
+            rest = str_from_at(rest, head_skip_crlf(rest.p, rest.n));
         size_t end = take_head(c, rest.p, rest.n);
         if (end == SIZE_MAX)
             return;
@@ -140,13 +170,13 @@ static void advance_over(conn_t *c, str_t rest)
         begin_request(c, rest.p, end, &body);
         rest = body;
     }
-    if (c->closing)
+    if (c->closing || c->leaving)
         return;
     stash(c, rest.p, rest.n);
     if (!c->req)
         await_head(c, rest.n > 0);
-    else if (c->in_n >= PIPELINE_MAX)
-        sock_pause(c->sock);
+    else
+        bound_pipeline(c);
 }
 
 // `p` may be c->in itself: it is taken out first.
@@ -174,6 +204,8 @@ static void on_data(sock_t *s, char *data, size_t n)
 {
     conn_t *c = sock_owner(s);
     str_t rest = str_make(data, n);
+    if (c->leaving)
+        return;
     if (!c->req) {
         conn_advance(c, rest.p, rest.n);
         return;
@@ -189,17 +221,23 @@ static void on_data(sock_t *s, char *data, size_t n)
         conn_free(c);
         return;
     }
+    if (c->leaving)
+        return;
     stash(c, rest.p, rest.n);
     if (!c->req)
         conn_advance(c, c->in, 0);
-    else if (c->in_n >= PIPELINE_MAX)
-        sock_pause(s);
+    else
+        bound_pipeline(c);
 }
 
+// A client that ends its side while a request is under way is taken for gone; after it, it still gets what is queued.
 static void on_eof(sock_t *s)
 {
     conn_t *c = sock_owner(s);
-    conn_close(c, false);
+    if (c->req)
+        conn_close(c, false);
+    else
+        conn_leave(c, false);
 }
 
 static void on_error(sock_t *s, int err)
@@ -211,12 +249,13 @@ static void on_error(sock_t *s, int err)
 static void on_drain(sock_t *s)
 {
     conn_t *c = sock_owner(s);
-    if (c->writing) {
-        c->writing = false;
-        io_timer_stop(&c->timer);
-    }
+    io_timer_stop(&c->write_timer);
     if (c->req)
         exchange_on_client_drain(c->req);
+    else if (c->leaving)
+        conn_end(c, linger);
+    else if (c->worker->draining && c->worker->drain_closed && !c->in_n)
+        conn_end(c, sock_close);
 }
 
 static const sock_events_t EVENTS = {
@@ -240,8 +279,6 @@ static void on_deadline(io_timer_t *t)
             conn_close(c, false);
         else
             io_timer_start(&c->timer, HANGUP_CHECK_MS);
-    } else if (c->writing) {
-        conn_close(c, true);
     } else if (c->req) {
         request_on_body_timeout(c->req);
     } else if (c->in_n) {
@@ -251,8 +288,23 @@ static void on_deadline(io_timer_t *t)
         if (c->closing)
             conn_free(c);
     } else {
-        conn_close(c, false);
+        conn_leave(c, false);
     }
+}
+
+// How much the kernel of the client's side has taken. With TLS it counts plaintext against ciphertext, which only grows slower.
+static int64_t bytes_taken(const conn_t *c)
+{
+    return (int64_t)sock_bytes_out(c->sock) - (int64_t)sock_pending(c->sock);
+}
+
+static void on_write_deadline(io_timer_t *t)
+{
+    conn_t *c = CONTAINER_OF(t, conn_t, write_timer);
+    if (bytes_taken(c) > c->taken)
+        conn_watch_writer(c);
+    else
+        conn_close(c, true);
 }
 
 void conn_open(worker_t *w, sock_t *s, bool status)
@@ -269,12 +321,13 @@ void conn_open(worker_t *w, sock_t *s, bool status)
     stat_fixed_add(SF_CONN_HANDLED, 1);
     stat_fixed_add(SF_CONN_ACTIVE, 1);
     io_timer_init(&c->timer, w->loop, on_deadline);
+    io_timer_init(&c->write_timer, w->loop, on_write_deadline);
     sock_own(s, &EVENTS, c);
     await_head(c, false);
     sock_resume(s);
 }
 
-void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
+void conn_request_ended(conn_t *c, bool keep_alive, bool may_send)
 {
     ASSERT(c->req != NULL, "a request ends on its own connection");
     c->req = NULL;
@@ -285,7 +338,7 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
     if (c->closing)
         return;
     if (!keep_alive) {
-        conn_end(c, unread_body || c->in_n || sock_pending(c->sock) ? linger : sock_close);
+        conn_leave(c, may_send || c->in_n);
         return;
     }
     sock_resume(c->sock);
@@ -300,8 +353,7 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool unread_body)
 void conn_read_body(conn_t *c)
 {
     c->paused = false;
-    if (!c->writing)
-        io_timer_start(&c->timer, c->worker->settings->body_timeout_ms);
+    io_timer_start(&c->timer, c->worker->settings->body_timeout_ms);
     sock_resume(c->sock);
 }
 
@@ -314,9 +366,8 @@ void conn_pause_body(conn_t *c)
 
 void conn_watch_writer(conn_t *c)
 {
-    if (c->writing)
+    if (io_timer_active(&c->write_timer))
         return;
-    c->writing = true;
-    if (!c->paused)
-        io_timer_start(&c->timer, c->worker->settings->send_timeout_ms);
+    c->taken = bytes_taken(c);
+    io_timer_start(&c->write_timer, c->worker->settings->send_timeout_ms);
 }

@@ -14,23 +14,30 @@ struct conn {
     uint32_t in_n, in_cap;
     uint32_t scanned;         // head_find_end's memory
     uint32_t served;          // requests begun
-    io_timer_t timer;         // header, keep-alive or body deadline
+    io_timer_t timer;         // reading: header, keep-alive or body deadline, or the look for a hang-up
+    io_timer_t write_timer;   // a slow reader's deadline
+    int64_t taken;            // bytes the client's kernel had taken when write_timer was set
     uint16_t port;            // of the listener
     bool tls, closing, busy;  // busy: inside conn_advance
     bool status;              // came in on a status listener
-    bool writing;             // the timer watches a slow reader
-    bool paused;              // its body is not read now: the timer looks whether the client is still there
+    bool heading;             // a head is under way: its deadline is absolute
+    bool paused;              // not read now: the timer looks whether the client is still there
+    bool leaving;             // closes once the client has taken what is queued; what it sends is dropped
 };
 
 // Takes over an accepted socket. status: it came in on a status listener.
 void conn_open(worker_t *w, sock_t *s, bool status);
-// The request has ended: keep alive and go on with pipelined bytes, or close (linger: unread body may still come).
+// The request has ended: keep alive and go on with pipelined bytes, or leave (linger: the client may still be sending).
 void conn_request_ended(conn_t *c, bool keep_alive, bool linger);
-// Closes now. reset: so that the client sees an abort.
+// Closes now; what is queued is lost. reset: so that the client sees an abort.
 void conn_close(conn_t *c, bool reset);
+// Closes a connection without a request once the client has taken what is queued, within send_timeout_ms between bytes.
+void conn_leave(conn_t *c, bool linger);
+// Whether the process may not end yet for its sake: bytes are queued for the client, or part of a head is here.
+bool conn_has_work(const conn_t *c);
 // The request wants more of its body: read on, within body_timeout_ms between bytes.
 void conn_read_body(conn_t *c);
 // The request has as much of its body as it can hold: stop reading until conn_read_body.
 void conn_pause_body(conn_t *c);
-// Bytes wait for a client that reads slowly: it has send_timeout_ms to take some.
+// Bytes wait for a client that reads slowly: it has send_timeout_ms to take some, each time.
 void conn_watch_writer(conn_t *c);

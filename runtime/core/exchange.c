@@ -26,6 +26,9 @@ static void drop_upstream(exchange_t *x)
     if (x->u)
         uconn_close(x->u);
     x->u = NULL;
+    if (x->pool)
+        pool_release(x->pool);
+    x->pool = NULL;
     buf_dispose(&x->head);
 }
 
@@ -121,22 +124,29 @@ static void await_response(exchange_t *x)
     io_timer_start(&x->timer, x->r->up.read_timeout_ms);
 }
 
-static void after_write(exchange_t *x, int err)
+// Until the upstream has taken what is queued for it, the client is not read.
+static void hold_back_body(exchange_t *x)
 {
     request_t *r = x->r;
-    if (err != 0) {
-        failed(x, err);
+    if (!sock_pending(x->u->sock) || !x->streamed || r->body.complete || !r->conn)
         return;
-    }
-    if (!sock_pending(x->u->sock)) {
+    r->body.paused = true;
+    conn_pause_body(r->conn);
+}
+
+// Whose turn it is: the upstream's to take what is queued, the client's to send on (its connection has a deadline for that),
+// or the upstream's to answer.
+static void after_write(exchange_t *x)
+{
+    hold_back_body(x);
+    if (x->got_bytes)
+        return;  // the response's own deadlines count
+    if (sock_pending(x->u->sock))
+        io_timer_start(&x->timer, x->r->up.write_timeout_ms);
+    else if (x->streamed && !x->r->body.complete)
+        io_timer_stop(&x->timer);
+    else
         await_response(x);
-        return;
-    }
-    io_timer_start(&x->timer, r->up.write_timeout_ms);
-    if (x->streamed && !r->body.complete) {
-        r->body.paused = true;
-        conn_pause_body(r->conn);
-    }
 }
 
 static void send_request(exchange_t *x)
@@ -146,13 +156,17 @@ static void send_request(exchange_t *x)
     r->upstream_start_us = clock_mono_us();
     bool stream = exchange_streams_body(r);
     int err = exchange_write_request(x);
+    if (err != 0) {
+        failed(x, err);  // nothing of a body that streams has been used up
+        return;
+    }
     x->streamed = stream;
-    if (err == 0 && stream) {
-        request_stream_body(r);  // may end in failed() and so replace or end the exchange
+    if (stream) {
+        request_stream_body(r);  // may end the exchange
         if (r->finished || r->exchange != x || !x->u)
             return;
     }
-    after_write(x, err);
+    after_write(x);
 }
 
 void exchange_on_body(request_t *r, str_t data, bool last)
@@ -160,11 +174,13 @@ void exchange_on_body(request_t *r, str_t data, bool last)
     exchange_t *x = r->exchange;
     if (!x || !x->u || x->body_failed)
         return;  // the upstream answered or failed before it had read everything
-    int err = exchange_write_body(x, data, last);
-    if (err != 0)
-        x->body_failed = true;  // its answer may still come: the read side decides
-    else if (!x->got_bytes)
-        after_write(x, 0);
+    if (exchange_write_body(x, data, last) == 0) {
+        after_write(x);
+        return;
+    }
+    x->body_failed = true;  // its answer may still come: the read side decides
+    if (!x->got_bytes)
+        await_response(x);
 }
 
 static void on_drain(sock_t *s)
@@ -172,7 +188,7 @@ static void on_drain(sock_t *s)
     exchange_t *x = sock_owner(s);
     request_t *r = x->r;
     request_hold(r);
-    await_response(x);
+    after_write(x);
     if (r->body.paused) {
         r->body.paused = false;
         if (!r->body.complete && r->conn)
@@ -195,6 +211,7 @@ static void record_try(exchange_t *x)
 
 static void use_connection(exchange_t *x, uconn_t *u, bool reused)
 {
+    ASSERT(!x->u && !x->connector, "one upstream connection at a time");
     x->u = u;
     x->reused = reused;
     sock_own(u->sock, &exchange_events, x);
@@ -265,7 +282,8 @@ static void try_target(exchange_t *x)
             return;
         }
     }
-    x->pool = pools_find(r->worker->pools, &key);
+    ASSERT(!x->pool, "the pool of an earlier try was released");
+    x->pool = pools_acquire(r->worker->pools, &key);
     uconn_t *u = x->fresh_only ? NULL : pool_take(x->pool);
     if (u)
         use_connection(x, u, true);
@@ -276,6 +294,10 @@ static void try_target(exchange_t *x)
 void exchange_start(request_t *r)
 {
     ASSERT(!r->exchange, "one exchange at a time");
+    if (r->body.err) {  // a plugin wanted the body, did not get it, and went on: what is here of it is not the body
+        respond_error(r, request_body_status(r->body.err), NULL);
+        return;
+    }
     exchange_t *x = arena_zalloc(&r->arena, sizeof *x);
     x->r = r;
     io_timer_init(&x->timer, r->worker->loop, on_timeout);
@@ -310,7 +332,8 @@ static void copy_headers(request_t *r, const headers_t *from)
     headers_t *to = &r->headers;
     to->cap = from->n + SPARE;
     to->v = arena_alloc(&r->arena, to->cap * sizeof *to->v);
-    memcpy(to->v, from->v, from->n * sizeof *to->v);
+    if (from->n)
+        memcpy(to->v, from->v, from->n * sizeof *to->v);
     to->n = from->n;
 }
 
@@ -357,7 +380,7 @@ static size_t take_head(exchange_t *x, const char *p, size_t n)
     }
     if (x->response.status >= 200) {
         on_head(x);
-        return r->finished ? SIZE_MAX : end;
+        return r->finished || r->exchange != x ? SIZE_MAX : end;
     }
     if (++x->n_informational > INFORMATIONAL_MAX) {
         x->why = "too many informational responses";
@@ -578,7 +601,7 @@ const sock_events_t exchange_events = {
 void exchange_on_client_drain(request_t *r)
 {
     exchange_t *x = r->exchange;
-    if (!x || !x->u)
+    if (!x || !x->u || !x->have_head)
         return;
     sock_resume(x->u->sock);
     await_response(x);

@@ -9,7 +9,7 @@ struct exchange {
     request_t *r;
     connector_t *connector;   // connecting, or NULL
     uconn_t *u;               // connected, or NULL
-    pool_t *pool;
+    pool_t *pool;             // of the target; acquired
     str_t host;               // of the target; borrowed from the generation or the arena
     uint16_t port;
     io_timer_t timer;         // write or read deadline

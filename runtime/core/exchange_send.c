@@ -10,8 +10,8 @@ enum { SLICES_MAX = 60 };
 
 bool exchange_streams_body(const request_t *r)
 {
-    return r->body.kind != BODY_NONE && !r->new_body.p && !r->doc &&
-           r->body.mode == BODY_HELD && !r->body.complete;
+    bool here = r->body.mode == BODY_HELD || r->body.mode == BODY_COLLECT;  // a reader may have given up
+    return r->body.kind != BODY_NONE && !r->new_body.p && !r->doc && here && !r->body.complete;
 }
 
 // The authority to send as Host.

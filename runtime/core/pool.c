@@ -12,6 +12,8 @@ enum { BUCKETS = 256 };
 struct pool {
     pool_t *next;        // in its bucket
     pools_t *pools;
+    unsigned refs;       // holders and connections
+    unsigned bucket;
     char *host, *sni;    // owned
     size_t host_n, sni_n;
     uint16_t port;
@@ -23,7 +25,7 @@ struct pool {
 struct pools {
     worker_t *worker;
     pool_t *buckets[BUCKETS];
-    unsigned n_idle;
+    unsigned n_idle, n_pools;
 };
 
 pools_t *pools_create(worker_t *w)
@@ -35,6 +37,7 @@ pools_t *pools_create(worker_t *w)
 
 static void close_idle(pool_t *p)
 {
+    p->refs++;  // the last connection's end would free it
     while (!list_empty(&p->idle)) {
         uconn_t *u = CONTAINER_OF(p->idle.next, uconn_t, links);
         list_unlink(&u->links);
@@ -42,13 +45,17 @@ static void close_idle(pool_t *p)
         p->pools->n_idle--;
         uconn_close(u);
     }
+    ASSERT(p->n_idle == 0, "idle connections are counted");
+    pool_release(p);
 }
 
 void pools_close_idle(pools_t *p)
 {
     for (int i = 0; i < BUCKETS; i++) {
-        for (pool_t *pool = p->buckets[i]; pool; pool = pool->next)
+        for (pool_t *pool = p->buckets[i], *next; pool; pool = next) {
+            next = pool->next;
             close_idle(pool);
+        }
     }
 }
 
@@ -57,20 +64,32 @@ unsigned pools_idle(const pools_t *p)
     return p->n_idle;
 }
 
+unsigned pools_count(const pools_t *p)
+{
+    return p->n_pools;
+}
+
 void pools_destroy(pools_t *p)
 {
     pools_close_idle(p);
-    for (int i = 0; i < BUCKETS; i++) {
-        while (p->buckets[i]) {
-            pool_t *pool = p->buckets[i];
-            p->buckets[i] = pool->next;
-            if (pool->tls)
-                tls_release(pool->tls);
-            free(pool->host);
-            free(pool->sni);
-            free(pool);
-        }
-    }
+    ASSERT(p->n_pools == 0, "a connection or an exchange outlived the pools");
+    free(p);
+}
+
+void pool_release(pool_t *p)
+{
+    ASSERT(p->refs > 0, "a pool is released once for each hold");
+    if (--p->refs > 0)
+        return;
+    pool_t **at = &p->pools->buckets[p->bucket];
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    p->pools->n_pools--;
+    if (p->tls)
+        tls_release(p->tls);
+    free(p->host);
+    free(p->sni);
     free(p);
 }
 
@@ -104,17 +123,21 @@ static pool_t *pool_create(pools_t *pools, const pool_key_t *key)
     return p;
 }
 
-pool_t *pools_find(pools_t *p, const pool_key_t *key)
+pool_t *pools_acquire(pools_t *p, const pool_key_t *key)
 {
     uint64_t seed = ((uint64_t)key->port << 1) | (key->tls != NULL);
-    pool_t **bucket = &p->buckets[str_hash(key->host, seed) % BUCKETS];
-    for (pool_t *pool = *bucket; pool; pool = pool->next) {
-        if (matches(pool, key))
-            return pool;
+    unsigned bucket = (unsigned)(str_hash(key->host, seed) % BUCKETS);
+    pool_t *pool = p->buckets[bucket];
+    while (pool && !matches(pool, key))
+        pool = pool->next;
+    if (!pool) {
+        pool = pool_create(p, key);
+        pool->bucket = bucket;
+        pool->next = p->buckets[bucket];
+        p->buckets[bucket] = pool;
+        p->n_pools++;
     }
-    pool_t *pool = pool_create(p, key);
-    pool->next = *bucket;
-    *bucket = pool;
+    pool->refs++;
     return pool;
 }
 
@@ -166,6 +189,7 @@ uconn_t *uconn_create(pool_t *p, sock_t *s)
     uconn_t *u = mem_zalloc(sizeof *u);
     u->sock = s;
     u->pool = p;
+    p->refs++;
     list_init(&u->links);
     io_timer_init(&u->timer, sock_loop(s), on_idle_timeout);
     return u;
@@ -173,9 +197,12 @@ uconn_t *uconn_create(pool_t *p, sock_t *s)
 
 void uconn_close(uconn_t *u)
 {
+    pool_t *p = u->pool;
+    ASSERT(list_empty(&u->links), "a connection leaves its pool before it is closed");
     io_timer_stop(&u->timer);
     sock_close(u->sock);
     free(u);
+    pool_release(p);
 }
 
 uconn_t *pool_take(pool_t *p)

@@ -21,7 +21,7 @@ typedef struct pool_key {
 // An upstream connection. In use it belongs to its exchange, idle to its pool.
 struct uconn {
     sock_t *sock;
-    pool_t *pool;
+    pool_t *pool;        // acquired
     list_t links;        // pool->idle
     io_timer_t timer;    // idle timeout
     uint32_t served;     // requests answered
@@ -35,8 +35,11 @@ void pools_destroy(pools_t *p);
 void pools_close_idle(pools_t *p);
 unsigned pools_idle(const pools_t *p);
 
-// The pool of a key, made on first use; lives as long as the pools.
-pool_t *pools_find(pools_t *p, const pool_key_t *key);
+// The pool of a key, made on first use. Lives while somebody holds it or a connection is in it or out of it.
+pool_t *pools_acquire(pools_t *p, const pool_key_t *key);
+void pool_release(pool_t *p);
+// How many pools there are, for specs.
+unsigned pools_count(const pools_t *p);
 
 // The connection used last, or NULL. Returned owned: pool_give or uconn_close.
 uconn_t *pool_take(pool_t *p);

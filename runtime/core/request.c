@@ -168,7 +168,7 @@ static unsigned refused_early(request_t *r)
     if (r->status)
         return r->status;
     if (r->body.err)
-        return r->body.err == ERR_TOO_LARGE ? 413 : 400;
+        return request_body_status(r->body.err);
     if (lacks_length(r))
         return 411;
     if (r->body.limit && r->body.kind == BODY_LENGTH && r->head.content_length > r->body.limit)
@@ -253,6 +253,13 @@ static bool may_keep_alive(const request_t *r)
            r->body.complete && !r->worker->draining;
 }
 
+// Whether more may come from a client that is told to close. Closing under it would reset the connection and lose the answer.
+static bool may_still_send(const request_t *r)
+{
+    bool said_last = r->method.n && !r->head.keep_alive;  // a bad head says nothing
+    return !said_last || !r->body.complete;
+}
+
 static void leave_conn(request_t *r)
 {
     conn_t *c = r->conn;
@@ -265,7 +272,7 @@ static void leave_conn(request_t *r)
         conn_close(c, true);
         return;
     }
-    conn_request_ended(c, may_keep_alive(r), !r->body.complete);
+    conn_request_ended(c, may_keep_alive(r), may_still_send(r));
 }
 
 static void account(request_t *r)
@@ -280,6 +287,15 @@ static void account(request_t *r)
                   r->client_ip, r->status, r->id);
 }
 
+// The client has gone before it had its response: whatever was begun, the log says 499.
+static void give_as_gone(request_t *r)
+{
+    r->aborted = true;
+    r->status = 499;
+    if (!r->exit_reason.n)
+        r->exit_reason = STR("client closed the connection");
+}
+
 void request_finish(request_t *r)
 {
     ASSERT(!r->finished, "a request finishes once");
@@ -288,6 +304,8 @@ void request_finish(request_t *r)
     r->finished = true;
     r->state = REQ_LOG;
     r->end_us = clock_mono_us();
+    if (r->out_failed && !r->aborted)
+        give_as_gone(r);
     account(r);
     leave_conn(r);
     request_drop(r);
@@ -298,13 +316,12 @@ void request_on_client_gone(request_t *r)
     if (r->finished)
         return;
     request_hold(r);
-    r->aborted = true;
+    bool answered = r->ended;  // only the rest of its body was awaited
+    r->aborted = !answered;
     r->worker->script->abort(r);
     if (!r->finished) {
-        if (!r->head_sent || !r->status)
-            r->status = 499;
-        if (!r->exit_reason.n)
-            r->exit_reason = STR("client closed the connection");
+        if (!answered)
+            give_as_gone(r);
         request_finish(r);
     }
     request_drop(r);

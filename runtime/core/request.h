@@ -169,6 +169,8 @@ void request_drop(request_t *r);
 void request_after_plugins(request_t *r);
 // Body bytes from now on go to the exchange as they come (BODY_STREAM); those held go first.
 void request_stream_body(request_t *r);
+// The status of an answer to a body that failed with `err`.
+unsigned request_body_status(int err);
 // Nobody wants the rest of the body.
 void request_drop_body(request_t *r);
 // Whether what is missing of the body is so little that reading it saves the connection; and doing that: drops it, then finishes.

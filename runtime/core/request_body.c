@@ -8,7 +8,8 @@
 #include "core/respond.h"
 #include "core/worker.h"
 
-enum { HELD_MAX = 64 * 1024, DRAIN_MAX = 256 * 1024 };
+// RESERVE_MAX: so much is set aside for a body that only its length announces.
+enum { HELD_MAX = 64 * 1024, DRAIN_MAX = 256 * 1024, RESERVE_MAX = 16 * 1024 * 1024 };
 
 // The next run of payload in *in. 0, or ERR_PROTOCOL.
 static int next_run(body_t *b, str_t *in, str_t *run)
@@ -30,7 +31,7 @@ static int keep(body_t *b, str_t run)
 {
     size_t expected = b->kind == BODY_LENGTH ? (size_t)b->left + run.n : 0;
     if (b->mode == BODY_COLLECT && expected > run.n && b->data.cap - b->data.n < expected &&
-        expected < 1u << 30)
+        expected <= RESERVE_MAX)
         buf_reserve(&b->data, expected);
     return buf_try_append(&b->data, run) == 0 ? 0 : ERR_TOO_LARGE;
 }
@@ -56,6 +57,11 @@ static void body_done(request_t *r, int err)
         fn(r, err);
 }
 
+unsigned request_body_status(int err)
+{
+    return err == ERR_TOO_LARGE ? 413 : err == ERR_TIMEOUT ? 408 : 400;
+}
+
 static void body_failed(request_t *r, int err)
 {
     r->body.err = err;
@@ -63,8 +69,10 @@ static void body_failed(request_t *r, int err)
     r->close_after = true;
     if (r->on_body)
         body_done(r, err);
+    else if (r->body.mode == BODY_DROP)
+        return;  // nobody wants it: the answer under way is as good as before
     else if (r->state != REQ_HEAD && !r->finished)
-        respond_error(r, err == ERR_TOO_LARGE ? 413 : err == ERR_TIMEOUT ? 408 : 400, NULL);
+        respond_error(r, request_body_status(err), NULL);
 }
 
 // Whether more bytes may be read now.
@@ -142,7 +150,8 @@ void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r
 void request_stream_body(request_t *r)
 {
     body_t *b = &r->body;
-    ASSERT(b->mode == BODY_HELD, "a body streams from its beginning");
+    ASSERT(b->mode == BODY_HELD || b->mode == BODY_COLLECT, "a body streams from its beginning");
+    ASSERT(!r->on_body, "somebody waits for the whole body");
     b->mode = BODY_STREAM;
     if (b->data.n)
         exchange_on_body(r, buf_str(&b->data), b->complete);
@@ -182,8 +191,17 @@ void request_drain(request_t *r)
     set_reading(r);
 }
 
+// Whether its silence holds anything up.
+static bool body_awaited(const request_t *r)
+{
+    const body_t *b = &r->body;
+    return r->on_body || (b->mode == BODY_STREAM && r->exchange);
+}
+
 void request_on_body_timeout(request_t *r)
 {
+    if (!body_awaited(r))
+        return;
     request_hold(r);
     if (r->ended) {
         body_failed(r, ERR_TIMEOUT);  // was draining

@@ -30,7 +30,8 @@ static void decide_framing(request_t *r)
         r->close_after = true;  // the end of the connection ends the body
     if (r->source != SOURCE_SERVICE && !r->body.complete && !request_can_drain(r))
         r->close_after = true;
-    if (r->worker->draining || r->conn->served >= r->worker->settings->keepalive_requests_max)
+    const settings_t *s = r->worker->settings;
+    if (r->worker->draining || r->conn->served >= s->keepalive_requests_max || s->keepalive_timeout_ms == 0)
         r->close_after = true;
 }
 
