@@ -73,6 +73,20 @@ function _M.find_extra(key)
   return all and all[key]
 end
 
+local TOKEN = {}
+
+-- Stands for the running task; alive(token) tells whether that task still runs, since slots are recycled.
+function _M.token()
+  local token = _M.get_extra(TOKEN)
+  token.slot = state.slot
+  return token
+end
+
+function _M.alive(token)
+  local all = extra[token.slot]
+  return all ~= nil and all[TOKEN] == token
+end
+
 -- kong.ctx.plugin of the plugin that runs; nil outside of plugins.
 function _M.get_plugin()
   local slot = state.slot

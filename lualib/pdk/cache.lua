@@ -1,21 +1,23 @@
 -- kong.cache: values of this worker by key, made by a callback once at a time; nil is a value too.
 -- Not shared between workers. A new configuration empties it, as Kong's does.
--- Invariant: a request that dies while its callback waits holds others up for LEASE_S at most.
+-- Invariant: a request that dies while its callback waits holds others up for one LOOK_S at most.
 
 local node = require("moongate.abi.node")
 local phase = require("moongate.abi.phase")
 local route = require("moongate.abi.route")
+local task = require("moongate.abi.task")
 local wait = require("moongate.abi.wait")
 
 local mono = node.mono
 
 local HALF_SIZE = 5000 -- keys in the young half, before it becomes the old one
-local LEASE_S, WAIT_S = 30, 5
+local WAIT_S = 5    -- after that one makes the value oneself
+local LOOK_S = 0.05 -- how often who waits looks whether the maker still lives: its end wakes nobody
 
 local _M = {}
 
 local young, old, count = {}, {}, 0
-local loading = {} -- key -> {since, waiters = ids of parked threads}
+local loading = {} -- key -> {maker = token of its task, waiters = ids of parked threads}
 local generation = 0
 
 local function clear()
@@ -91,15 +93,18 @@ local function load_value(key, options, callback, ...)
   return value
 end
 
--- Waits while another request loads the key. The entry it made, or nil.
+-- Waits while another request makes the value. The entry, or nil: make it now.
 local function wait_for(key)
-  local lock = loading[key]
-  if not lock or mono() - lock.since > LEASE_S or not phase.may_wait() then
-    return nil
-  end
-  local id = wait.park_id()
-  lock.waiters[#lock.waiters + 1] = id
-  wait.park(WAIT_S)
+  local began = mono()
+  repeat
+    local lock = loading[key]
+    if not lock or not task.alive(lock.maker) or not phase.may_wait() then
+      return nil
+    end
+    lock.waiters[#lock.waiters + 1] = wait.park_id()
+    wait.park(LOOK_S)
+    local entry = find(key)
+  until entry or mono() - began >= WAIT_S
   return find(key)
 end
 
@@ -119,7 +124,7 @@ function _M:get(key, options, callback, ...)
   if entry then
     return entry.value
   end
-  loading[key] = { since = mono(), waiters = {} }
+  loading[key] = { maker = task.token(), waiters = {} }
   local value, err = load_value(key, options, callback, ...)
   wake(key)
   return value, err

@@ -318,6 +318,10 @@ function M.install()
     reset = function(self, over)
       reset(self, over)
       state.phase = 0x20
+      self:end_task()
+    end,
+    -- What C does when a task ends: its slot's tables go.
+    end_task = function()
       for _, t in ipairs(tables) do
         t[1] = nil
       end
