@@ -99,6 +99,30 @@ routes:
     end)
   end)
 
+  it("counts a group's consumers together and others by the route's instance", function()
+    within_an_hour(function()
+      local gw, up = site.start({
+        route = "plugins:\n- name: key-auth\n- name: rate-limiting\n  config: {hour: 1}",
+        more = [[
+consumer_groups:
+- name: gold
+  plugins:
+  - {name: rate-limiting, config: {hour: 3, limit_by: consumer-group}}
+consumers:
+- {username: alice, groups: [{name: gold}], keyauth_credentials: [{key: a}]}
+- {username: bob, groups: [{name: gold}], keyauth_credentials: [{key: b}]}
+- {username: carl, keyauth_credentials: [{key: c}]}
+]],
+      })
+      local statuses = {}
+      for i, key in ipairs({ "a", "b", "a", "b", "c", "c" }) do
+        statuses[i] = client.get(gw, "/", { apikey = key }).status
+      end
+      site.stop(gw, up)
+      assert.same({ 200, 200, 200, 429, 200, 429 }, statuses)
+    end)
+  end)
+
   it("answers with another status and text, and without headers, when told so", function()
     local gw, up = site.start({
       route = plugin("{year: 1, hide_client_headers: true, error_code: 403, error_message: no more}") })
