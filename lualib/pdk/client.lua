@@ -127,6 +127,10 @@ end
 function _M.clear()
   check(ACCESS)
   route.set_consumer(nil, nil)
+  local virtual = task.find_extra(VIRTUAL)
+  if virtual then
+    virtual.consumer, virtual.credential = nil, nil
+  end
 end
 
 return _M

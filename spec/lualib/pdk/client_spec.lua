@@ -65,6 +65,15 @@ describe("kong.client", function()
     assert.equal(KEY, client.get_credential())
   end)
 
+  it("forgets who it was", function()
+    for _, who in ipairs({ ALICE, { username = "ldap" } }) do
+      client.authenticate(who, {})
+      client.clear()
+      assert.is_nil(client.get_consumer())
+      assert.is_nil(client.get_credential())
+    end
+  end)
+
   it("has nobody before", function()
     assert.is_nil(client.get_consumer())
     assert.is_nil(client.get_credential())
