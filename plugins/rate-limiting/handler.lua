@@ -69,15 +69,15 @@ local groups = {}
 
 local function by_group()
   local consumer = route.consumer()
-  local index = consumer and consumer.consumer_groups and consumer.consumer_groups[1]
-  if not index then
+  local number = consumer and consumer.consumer_groups and consumer.consumer_groups[1] -- 1-based
+  if not number then
     return by_consumer()
   end
   local generation = route.generation()
   if groups.generation ~= generation then
     groups.generation, groups.list = generation, json.decode(route.raw("consumer_groups"))
   end
-  local group = groups.list[index + 1]
+  local group = groups.list[number]
   return group and group.id or by_consumer()
 end
 

@@ -90,7 +90,7 @@ describe("rate-limiting", function()
   end)
 
   it("counts a group together", function()
-    local who = { consumers = { { id = "c", consumer_groups = { 1 } } }, state = { consumer = 1 },
+    local who = { consumers = { { id = "c", consumer_groups = { 2 } } }, state = { consumer = 1 },
       groups = '[{"id":"g0"},{"id":"g1"}]' }
     assert.same("p:g1", key({ limit_by = "consumer-group" }, who))
     who.consumers[1].consumer_groups = {}
