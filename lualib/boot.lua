@@ -20,7 +20,7 @@ local function pass(co, ok, first, ...)
   return ok, first, ...
 end
 
-function coroutine.resume(co, ...)
+function coroutine.resume(co, ...) -- luacheck: ignore 122
   return pass(co, resume(co, ...))
 end
 
@@ -31,7 +31,7 @@ local function results(ok, ...)
   error((...), 0)
 end
 
-function coroutine.wrap(fn)
+function coroutine.wrap(fn) -- luacheck: ignore 122
   local co = create(fn)
   return function(...)
     return results(pass(co, resume(co, ...)))
@@ -204,12 +204,12 @@ end
 
 -- ---- what Lua 5.2 has and libraries written for OpenResty use ----
 
-if not table.pack then
+if not table.pack then -- luacheck: ignore
   function table.pack(...) -- luacheck: ignore
     return { n = select("#", ...), ... }
   end
 end
-if not table.unpack then
+if not table.unpack then -- luacheck: ignore
   table.unpack = unpack -- luacheck: ignore
 end
 

@@ -168,7 +168,8 @@ local function substitute(fname, all, subject, pattern, replacement, options)
       return nil, nil, err
     end
   end
-  local out, count, from, ok = {}, 0, 1, nil
+  local out, count, from = {}, 0, 1
+  local ok
   ok, err = each(re, subject, function(offsets, groups)
     count = count + 1
     out[#out + 1] = subject:sub(from, offsets[1] - 1)

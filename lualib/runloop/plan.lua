@@ -62,21 +62,58 @@ local function in_group(consumer, index)
   return false
 end
 
+local LAST = 1 / 0
+
+local function better(record, than)
+  local rank = record and PRECEDENCE[scope_key(record)] or LAST
+  return rank < (than and PRECEDENCE[scope_key(than)] or LAST) and record or than
+end
+
 -- A function that picks by the authenticated consumer. Nothing when no instance fits.
-local function picker(list)
-  return function()
-    local index = route.consumer_index()
-    local consumer = index >= 0 and route.entity("consumer", index) or nil
-    for _, record in ipairs(list) do
-      if record.consumer == nil and record.consumer_group == nil then
-        return record
-      elseif record.consumer and record.consumer == index then
-        return record
-      elseif record.consumer_group and in_group(consumer, record.consumer_group) then
+-- `list` is sorted, most specific first.
+local function picker(list, groups)
+  local plain, by_consumer, by_group = nil, {}, {}
+  for _, record in ipairs(list) do
+    if record.consumer then
+      by_consumer[record.consumer] = by_consumer[record.consumer] or record
+    elseif record.consumer_group then
+      by_group[#by_group + 1] = record
+    else
+      plain = plain or record
+    end
+  end
+  local function of_group(consumer)
+    for _, record in ipairs(by_group) do
+      local group = groups[record.consumer_group + 1]
+      if group and in_group(consumer, group) then
         return record
       end
     end
   end
+  return function()
+    local index = route.consumer_index()
+    local record = plain
+    if index >= 0 then
+      record = better(by_consumer[index], record)
+      if by_group[1] then
+        record = better(of_group(route.entity("consumer", index)), record)
+      end
+    end
+    if record then
+      conf.get(record)
+    end
+    return record
+  end
+end
+
+-- Is the first instance the one for every client?
+local function is_static(list)
+  for _, record in ipairs(list) do
+    if record.consumer or record.consumer_group then
+      return list[1] ~= record -- a more specific one that is the same for all comes first
+    end
+  end
+  return true
 end
 
 -- One entry per plugin of the route: {record=} (the same for every client) or {pick=, handler=}.
@@ -96,7 +133,10 @@ local function choose(generation, at)
       end
       -- rewrite and certificate run before anybody is authenticated: the global instance only.
       local last = list[#list]
-      out[#out].global = scope_key(last) == "" and last or nil
+      if scope_key(last) == "" then
+        conf.get(last)
+        out[#out].global = last
+      end
     end
   end
   return out

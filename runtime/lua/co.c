@@ -382,11 +382,13 @@ static script_result_t settle_leave(task_t *t)
     t->leave = LEAVE_NOT;
     if (!r || how == LEAVE_STOP)
         return SCRIPT_DONE;
-    if (how == LEAVE_EXIT && r->head_sent && !r->finished)
+    if (r->finished || r->ended)
+        return SCRIPT_RESPONDED;
+    if (how == LEAVE_EXIT && r->head_sent)
         respond_end(r);
-    else if (how == LEAVE_EXIT && !r->finished)
+    else if (how == LEAVE_EXIT)
         respond_exit(r, t->exit_status, t->exit_body, t->exit_type);
-    else if (how == LEAVE_ERROR && !r->finished)
+    else if (how == LEAVE_ERROR)
         respond_refusal(r, t->exit_status, t->exit_body.p);
     return SCRIPT_RESPONDED;
 }
@@ -396,7 +398,8 @@ static script_result_t task_settle(task_t *t)
 {
     if (t->leave)
         return settle_leave(t);
-    if (t->req && t->req->finished) {
+    // Somebody else has answered, or given up (a body that was refused, a client that went).
+    if (t->req && (t->req->finished || t->req->ended)) {
         task_kill(t);
         t->settled = true;
         return SCRIPT_RESPONDED;
@@ -441,7 +444,7 @@ static void task_over(task_t *t, script_result_t result)
         task_end(t);
         return;
     }
-    if (r->finished)
+    if (r->finished || r->ended)
         return;
     if (result == SCRIPT_DONE)
         request_after_plugins(r);

@@ -123,14 +123,15 @@ static int route_index(const request_t *r)
     return (int)(r->route ? r->route->index : r->gen->n_routes) + 1;
 }
 
-// Pushes the chain's function; false (nothing pushed) when no plugin takes part.
-static bool push_chain(task_t *t, chain_t chain)
+// Pushes the chain's function: 1. 0 (nothing pushed): no plugin takes part. -1: it could not be made (logged): the request must
+// fail, for the plugin that is missing may be the one that keeps strangers out.
+static int push_chain(task_t *t, chain_t chain)
 {
     const request_t *r = t->req;
     const script_generation_t *s = r->gen->script;
     lua_State *L = t->bridge->L;
     if (!s)
-        return false;
+        return 0;
     int index = route_index(r);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->chains_ref[chain]);
     lua_rawgeti(L, -1, index);
@@ -140,15 +141,16 @@ static bool push_chain(task_t *t, chain_t chain)
         lua_pushinteger(L, index);
         if (task_call(t, 0, 1, 0) != 0) {
             lua_pop(L, 1);
-            return false;
+            return -1;
         }
         lua_rawgeti(L, -1, index);
     }
     lua_remove(L, -2);
     if (lua_isfunction(L, -1))
-        return true;
+        return 1;
+    int rc = lua_isboolean(L, -1) ? 0 : -1;
     lua_pop(L, 1);
-    return false;
+    return rc;
 }
 
 // ---- phases ----
@@ -160,8 +162,9 @@ script_result_t phases_enter_access(request_t *r)
     if (r->phases & PHASE_RESPONSE)
         r->buffering = true;
     t->phase = PHASE_ACCESS;
-    if (!push_chain(t, CHAIN_ACCESS))
-        return SCRIPT_DONE;
+    int pushed = push_chain(t, CHAIN_ACCESS);
+    if (pushed <= 0)
+        return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
     thread_t *th = task_enter(t);
     lua_State *co = th->co;
     lua_rawgeti(co, LUA_REGISTRYINDEX, b->run_ref);
@@ -202,8 +205,9 @@ script_result_t phases_enter(request_t *r, uint32_t phase)
            "only phases that do not wait are entered so");
     bridge_t *b = bridge_self();
     task_t *t = task_of(b, r);
-    if (!push_chain(t, chain_of(phase)))
-        return SCRIPT_DONE;
+    int pushed = push_chain(t, chain_of(phase));
+    if (pushed <= 0)
+        return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
     lua_pushinteger(b->L, t->slot);
     request_hold(r);
     int rc = task_call(t, phase, 1, 0);
@@ -223,8 +227,9 @@ script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *o
         t->exit_sent = true;
         *out = chunk;
     }
-    if (!push_chain(t, CHAIN_BODY_FILTER))
-        return SCRIPT_DONE;
+    int pushed = push_chain(t, CHAIN_BODY_FILTER);
+    if (pushed <= 0)
+        return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
     b->chunk = chunk;
     b->chunk_eof = eof;
     lua_pushinteger(b->L, t->slot);
