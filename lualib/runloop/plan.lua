@@ -71,7 +71,7 @@ end
 
 -- A function that picks by the authenticated consumer. Nothing when no instance fits.
 -- `list` is sorted, most specific first.
-local function picker(list, groups)
+local function picker(list)
   local plain, by_consumer, by_group = nil, {}, {}
   for _, record in ipairs(list) do
     if record.consumer then
@@ -84,8 +84,7 @@ local function picker(list, groups)
   end
   local function of_group(consumer)
     for _, record in ipairs(by_group) do
-      local group = groups[record.consumer_group + 1]
-      if group and in_group(consumer, group) then
+      if in_group(consumer, record.consumer_group) then
         return record
       end
     end
@@ -123,13 +122,11 @@ local function choose(generation, at)
     local list = candidates(generation.by_name[name], at)
     local first = list[1]
     if first then
-      for _, record in ipairs(list) do
-        conf.get(record)
-      end
-      if first.consumer or first.consumer_group then
-        out[#out + 1] = { pick = picker(list), handler = first.handler }
-      else
+      if is_static(list) then
+        conf.get(first)
         out[#out + 1] = { record = first, handler = first.handler }
+      else
+        out[#out + 1] = { pick = picker(list), handler = first.handler }
       end
       -- rewrite and certificate run before anybody is authenticated: the global instance only.
       local last = list[#list]
