@@ -1,4 +1,4 @@
--- Digests, MACs, base64, CRC. Binary results; hex is a matter for the caller.
+-- Digests, MACs, signatures, base64, CRC. Binary results; hex is a matter for the caller.
 
 local native = require("moongate.abi.c").native
 
@@ -8,10 +8,12 @@ return {
   sha256 = native.sha256,
   sha384 = native.sha384,
   sha512 = native.sha512,
-  hmac = native.hmac,                   -- hmac("sha256" | "sha1" | "md5" | "sha384" | "sha512", key, text)
+  hmac = native.hmac,                   -- hmac("sha256" | "sha1" | "md5" | "sha224" | "sha384" | "sha512", key, text)
   crc32 = native.crc32,
   equal = native.equal,                 -- constant time
   encode_base64 = native.encode_base64, -- encode_base64(s[, no_padding[, url]])
   decode_base64 = native.decode_base64, -- string | nil; url: the URL alphabet, padding optional
   hex = native.hex,
+  public_key = native.public_key,       -- public_key(pem) -> key | nil; keep it
+  verify = native.verify,               -- verify("RS256" | "ES256" | ..., key, text, signature) -> boolean | nil, why
 }

@@ -1,9 +1,12 @@
-// Native functions over io/crypto, and base64, hex, CRC-32 for Lua. Binary in, binary out.
+// Native functions over io/crypto and io/signature, and base64, hex, CRC-32 for Lua. Binary in, binary out.
 #include "lua/bridge.h"
 
 #include <zlib.h>
 
 #include "io/crypto.h"
+#include "io/signature.h"
+
+static const char KEY_TYPE[] = "moongate.public_key";
 
 static int push_digest(lua_State *L, const char *name)
 {
@@ -103,6 +106,44 @@ static int l_uuid(lua_State *L)
              u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
              u[15]);
     lua_pushstring(L, text);
+    return 1;
+}
+
+// ---- public keys ----
+
+static int l_key_gc(lua_State *L)
+{
+    public_key_t **slot = luaL_checkudata(L, 1, KEY_TYPE);
+    public_key_destroy(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+// public_key(pem) -> key | nil. Parsing costs more than verifying: keep it.
+static int l_public_key(lua_State *L)
+{
+    str_t pem = arg_str(L, 1);
+    public_key_t **slot = lua_newuserdata(L, sizeof *slot);
+    *slot = NULL;
+    if (luaL_newmetatable(L, KEY_TYPE)) {
+        lua_pushcfunction(L, l_key_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    *slot = public_key_create(pem);
+    return *slot ? 1 : 0;
+}
+
+// verify(algorithm, key, text, signature) -> boolean | nil, why
+static int l_verify(lua_State *L)
+{
+    const char *algorithm = luaL_checkstring(L, 1);
+    public_key_t **slot = luaL_checkudata(L, 2, KEY_TYPE);
+    luaL_argcheck(L, *slot, 2, "a key that was let go");
+    int code = signature_verify(algorithm, *slot, arg_str(L, 3), arg_str(L, 4));
+    if (code < 0)
+        return push_error(L, "the key is not one for this algorithm");
+    lua_pushboolean(L, code);
     return 1;
 }
 
@@ -206,5 +247,7 @@ const luaL_Reg native_crypto[] = {
     {"uuid", l_uuid},
     {"encode_base64", l_encode_base64},
     {"decode_base64", l_decode_base64},
+    {"public_key", l_public_key},
+    {"verify", l_verify},
     {NULL, NULL},
 };
