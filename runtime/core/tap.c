@@ -32,7 +32,7 @@ void tap_head(tap_t *t, unsigned status, str_t content_type, str_t content_encod
     bool event_stream = content_type.n >= 17 &&
                         str_ieq(str_make(content_type.p, 17), STR("text/event-stream"));
     t->stream = event_stream && !encoded;
-    t->overflow = encoded || status != 200;
+    t->off = t->overflow = encoded || status != 200;
 }
 
 static double number_of(str_t object, str_t name, double otherwise)
@@ -135,7 +135,7 @@ static bool read_event(tap_t *t, str_t event)
     if (!t->first_event_us && (content || t->events > 1))
         t->first_event_us = clock_mono_us();
     read_model(t, data);
-    if (str_find(data, STR("\"finish_reason\":\"")) >= 0)
+    if (str_find(data, STR("\"finish_reason\"")) >= 0)
         read_finish(t, data);
     if (str_starts(str_trim(data), STR("{\"error\"")))
         t->failed = true;
@@ -143,82 +143,120 @@ static bool read_event(tap_t *t, str_t event)
     return usage && t->hide_usage && !has_choices(data);
 }
 
-// Takes text[from, from + n) out of the run. What stays is equal wherever the stream was cut: a LF that belongs to the CR of
-// the event before stays, and one still to come that belongs to this event's CR goes.
-static void hide_event(tap_t *t, str_t text, size_t from, size_t n, bool first)
+// What goes on of a run: t->kept, then data[from..upto). Looked at so far: data[0..upto).
+typedef struct run {
+    str_t data;
+    size_t from, upto;
+} run_t;
+
+// `bytes` go on to the client, behind what goes on already.
+static void keep_bytes(tap_t *t, run_t *run, str_t bytes)
 {
-    size_t blank = 0;
-    while (blank < n && (text.p[from + blank] == '\n' || text.p[from + blank] == '\r'))
-        blank++;
-    if (first)
-        buf_clear(&t->kept);
-    buf_append(&t->kept, first ? str_make(text.p, from + blank) : str_make(text.p + from, blank));
-    t->drop_lf = from + n == text.n && text.p[text.n - 1] == '\r';
+    if (!t->hide_usage)
+        return;  // the run goes on as it is
+    buf_append(&t->kept, str_make(run->data.p + run->from, run->upto - run->from));
+    buf_append(&t->kept, bytes);
+    run->from = run->upto;
 }
 
-// Works through the complete events of `text`; how many bytes they are. Those that stay go to t->kept once one was hidden.
-static size_t read_events(tap_t *t, str_t text, bool *hidden)
+// Line ends before an event: they may belong to the one before, so they stay when it is left out.
+static str_t blank_front(str_t event)
 {
-    size_t done = 0;
-    for (;;) {
-        size_t n = sse_feed(&t->sse, text.p + done, text.n - done);
-        if (n == 0)
-            return done;
-        str_t event = str_make(text.p + done, n);
-        // An event's beginning may lie in an earlier run: held keeps it in front, so `event` is whole.
-        bool hide = read_event(t, event);
-        if (hide)
-            hide_event(t, text, done, n, !*hidden);
-        else if (*hidden)
-            buf_append(&t->kept, event);
-        *hidden |= hide;
-        done += n;
+    size_t n = 0;
+    while (n < event.n && (event.p[n] == '\n' || event.p[n] == '\r'))
+        n++;
+    return str_make(event.p, n);
+}
+
+// `event`, that ends n bytes further on, is taken out. A LF still to come may belong to the CR that ends it: it goes too. So what
+// goes on is the same wherever the stream was cut.
+static void leave_out(tap_t *t, run_t *run, str_t event, size_t n)
+{
+    ASSERT(t->hide_usage, "events are left out on demand only");
+    keep_bytes(t, run, blank_front(event));
+    run->upto += n;
+    run->from = run->upto;
+    t->drop_lf = event.p[event.n - 1] == '\r';
+}
+
+// An event ends n bytes further on; its beginning may be in t->held.
+static void take_event(tap_t *t, run_t *run, size_t n)
+{
+    str_t event = str_make(run->data.p + run->upto, n);
+    size_t before = t->held.n;
+    if (before) {
+        buf_append(&t->held, event);
+        event = buf_str(&t->held);
     }
+    if (!t->skipping && read_event(t, event)) {
+        leave_out(t, run, event, n);
+    } else {
+        if (before)
+            keep_bytes(t, run, str_make(event.p, before));
+        run->upto += n;
+    }
+    t->skipping = false;
+    buf_clear(&t->held);
 }
 
-// The unfinished event's tail is scanned again with its next bytes, so the scanner starts at its beginning.
-static void hold_tail(tap_t *t, str_t text, size_t done, bool in_held)
+// The rest of the run belongs to an event that goes on. It is kept until it is whole, unless it is too large to be looked at.
+static void take_tail(tap_t *t, run_t *run)
 {
-    sse_t fresh;
-    sse_init(&fresh);
-    fresh.started = t->sse.started;
-    t->sse = fresh;
-    if (in_held)
-        t->passed = done;
-    else
-        buf_append(&t->held, str_from_at(text, done));
-    if (t->held.n - t->passed > EVENT_MAX)
-        t->overflow = true;
+    str_t tail = str_from_at(run->data, run->upto);
+    if (!t->skipping && t->held.n + tail.n <= EVENT_MAX) {
+        buf_append(&t->held, tail);
+        return;
+    }
+    t->skipping = t->overflow = true;
+    keep_bytes(t, run, buf_str(&t->held));
+    buf_dispose(&t->held);
+    run->upto += tail.n;
+}
+
+// The stream ends within an event: it counts, and is the client's all the same.
+static void take_cut_event(tap_t *t, run_t *run)
+{
+    str_t event = buf_str(&t->held);
+    if (event.n)
+        keep_bytes(t, run, read_event(t, event) ? blank_front(event) : event);
+    buf_clear(&t->held);
+}
+
+static void drop_line_feed(tap_t *t, run_t *run)
+{
+    if (!t->drop_lf || run->data.n == 0)
+        return;
+    t->drop_lf = false;
+    if (run->data.p[0] != '\n')
+        return;
+    size_t end = sse_feed(&t->sse, run->data.p, 1);
+    ASSERT(end == 0, "a line feed behind an event's end opens no event");
+    run->from = run->upto = 1;
 }
 
 static void feed_stream(tap_t *t, str_t data, bool eof, str_t out[2], unsigned *n_out)
 {
-    buf_consume(&t->held, t->passed);
-    t->passed = 0;
-    if (t->drop_lf && data.n) {
-        t->drop_lf = false;
-        data = str_from_at(data, data.p[0] == '\n');
-    }
-    bool in_held = t->held.n > 0;
-    if (in_held)
-        buf_append(&t->held, data);
-    str_t text = in_held ? buf_str(&t->held) : data;
-    bool hidden = false;
-    size_t done = read_events(t, text, &hidden);
-    hold_tail(t, text, done, in_held);
-    if (!t->hide_usage) {
-        out[0] = data;
-        *n_out = data.n ? 1 : 0;
+    run_t run = {.data = data};
+    size_t n;
+    buf_clear(&t->kept);
+    drop_line_feed(t, &run);
+    while ((n = sse_feed(&t->sse, data.p + run.upto, data.n - run.upto)) > 0)
+        take_event(t, &run, n);
+    take_tail(t, &run);
+    if (eof)
+        take_cut_event(t, &run);
+    if (!t->hide_usage)
         return;
-    }
     *n_out = 0;
-    str_t passed = hidden ? buf_str(&t->kept) : str_make(text.p, done);
-    if (passed.n)
-        out[(*n_out)++] = passed;
-    if ((eof || t->overflow) && text.n > done) {
-        out[(*n_out)++] = str_from_at(text, done);  // an unfinished event is the client's all the same
-        t->passed = in_held ? text.n : t->held.n;
-    }
+    if (t->kept.n)
+        out[(*n_out)++] = buf_str(&t->kept);
+    if (run.upto > run.from)
+        out[(*n_out)++] = str_make(data.p + run.from, run.upto - run.from);
+}
+
+bool tap_mid_event(const tap_t *t)
+{
+    return t->stream && (t->hide_usage ? t->skipping : sse_in_event(&t->sse));
 }
 
 static void feed_json(tap_t *t, str_t data, bool eof)
@@ -241,8 +279,10 @@ void tap_feed(tap_t *t, str_t data, bool eof, str_t out[2], unsigned *n_out)
 {
     out[0] = data;
     *n_out = data.n ? 1 : 0;
-    if (!t->stream)
-        feed_json(t, data, eof);
-    else if (!t->overflow || t->held.n > t->passed)
+    if (t->off)
+        return;
+    if (t->stream)
         feed_stream(t, data, eof, out, n_out);
+    else
+        feed_json(t, data, eof);
 }
