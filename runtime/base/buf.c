@@ -102,6 +102,17 @@ static void append_escaped(buf_t *b, unsigned char c)
         buf_printf(b, "\\u%04x", c);
 }
 
+// Characters that end lines or steer terminals somewhere, though JSON allows them: C1 controls, U+2028, U+2029.
+static void append_wide(buf_t *b, const unsigned char *p, size_t len)
+{
+    bool c1 = len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+    bool separator = len == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
+    if (c1 || separator)
+        buf_printf(b, "\\u%04x", c1 ? p[1] : 0x2028u + (p[2] - 0xa8u));
+    else
+        buf_append(b, len ? str_make((const char *)p, len) : STR("\xef\xbf\xbd"));
+}
+
 void buf_append_json(buf_t *b, str_t s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
@@ -116,7 +127,7 @@ void buf_append_json(buf_t *b, str_t s)
         if (p[i] < 0x80)
             append_escaped(b, p[i]);
         else
-            buf_append(b, len ? str_make(s.p + i, len) : STR("\xef\xbf\xbd"));
+            append_wide(b, p + i, len);
         i += len ? len - 1 : 0;
         start = i + 1;
     }

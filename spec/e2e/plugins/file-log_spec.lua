@@ -57,6 +57,7 @@ describe("file-log", function()
       entry.request.querystring.b, entry.response.status, entry.route.name, entry.service.name, entry.source })
     assert.same(1, #entry.tries)
     assert.is_nil(lines[1]:find("[%c]"))
+    assert.matches('"x-evil":"\\"},{\\"x\\":\\"\\\\\\u2028\239\191\189"', lines[1], 1, true)
     assert.is_nil(lines[1]:find("secret", 1, true))
   end)
 
