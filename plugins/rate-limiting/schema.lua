@@ -83,7 +83,7 @@ return {
           type = "boolean", required = true, default = false,
           description = "Send no RateLimit headers.",
         } },
-        { error_code = { type = "number", default = 429, gt = 0,
+        { error_code = { type = "number", default = 429, between = { 400, 599 },
           description = "Status of a refusal." } },
         { error_message = { type = "string", default = "API rate limit exceeded",
           description = "Message of a refusal." } },
