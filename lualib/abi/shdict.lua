@@ -17,7 +17,6 @@ local limits, used = ffi.new("double[8]"), ffi.new("double[8]")
 local _M = { texts = TEXTS }
 
 _M.find = native.shd_find       -- find(name) -> handle | nil
-_M.create = native.shd_create   -- create(name, bytes) -> handle | nil, why
 _M.names = native.shd_names
 _M.get = native.shd_get         -- get(handle, key[, stale]) -> value, flags, is_stale | nil[, why]
 _M.store = native.shd_store     -- store(h, mode, key, value, ttl_s, flags, safe) -> ok, err, forcible

@@ -329,6 +329,27 @@ describe("a plugin in the gateway", function()
       { 1, true, "timeout" } },
   }
 
+  it("shares dictionaries", function()
+    start({ a = { access = [[
+      local d = ngx.shared.kong
+      local out = {}
+      out[1] = { (d:set("a", "text", 0.02)), (d:get("a")), (d:add("a", 1)) }
+      out[2] = { (d:incr("n", 2, 40)), (d:incr("n", 1)) }
+      out[3] = { tostring((d:get("none"))), (select(2, d:incr("none", 1))), (select(2, d:add("a", 1))) }
+      ngx.sleep(0.04)
+      out[4] = { tostring((d:get("a"))), (d:get_stale("a")) }
+      out[5] = { d:rpush("l", "x"), d:lpush("l", 1), d:llen("l"), d:lpop("l"), (d:rpop("l")) }
+      out[6] = { (d:set("b", true)), (d:get("b")), (d:set("b", nil)), tostring((d:get("b"))) }
+      out[7] = { (select(2, d:set("", 1))), (pcall(d.set, d, "t", {})), tostring(ngx.shared.no_such) }
+      kong.response.exit(200, out)
+    ]] } })
+    local got = client.get(gw, "/a"):json()
+    assert.same({
+      { true, "text", false }, { 42, 43 }, { "nil", "not found", "exists" }, { "nil", "text" },
+      { 1, 2, 2, 1, "x" }, { true, true, true, "nil" }, { "empty key", false, "nil" },
+    }, got)
+  end)
+
   it("has OpenResty's functions", function()
     local parts = {}
     for i, pair in ipairs(EXPRESSIONS) do
