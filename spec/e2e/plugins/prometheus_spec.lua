@@ -19,10 +19,12 @@ consumers:
 routes:
 - name: mock
   paths: ["/mock"]
+  hosts: [127.0.0.1]
   plugins:
   - {name: ai-mock, config: {reply: "one two three"}}
 - name: chat
   paths: ["/chat"]
+  hosts: [gateway.test]
   plugins:
   - name: ai-proxy
     config:
@@ -43,7 +45,7 @@ describe("prometheus", function()
       workers = 2,
       settings = { proxy_listen = "127.0.0.1:" .. port },
       wait = false,
-      route = "plugins:\n- name: key-auth\n  config: {anonymous: 'al\"ice'}",
+      route = "hosts: [gateway.test]\nplugins:\n- name: key-auth\n  config: {anonymous: 'al\"ice'}",
       more = SERVER:format(port),
     })
     gw.port = port
@@ -93,6 +95,12 @@ describe("prometheus", function()
         .. '",workspace="default",consumer="al\\"ice"}']
       assert.is_true(value and value > 500, direction)
     end
+  end)
+
+  it("counts what matched no route", function()
+    local response = client.request({ to = gw, headers = { { "Host", "elsewhere.test" } } })
+    assert.status(404, response)
+    wait_metric('kong_http_requests_total{service="",route="",code="404",source="error",workspace="default",consumer=""}', 1)
   end)
 
   it("shows targets", function()

@@ -99,6 +99,22 @@ routes:
     end)
   end)
 
+  it("goes on counting after a reload", function()
+    within_an_hour(function()
+      local gw, up = site.start({ route = plugin("{hour: 5}") })
+      local before = client.get(gw, "/"):header("X-RateLimit-Remaining-Hour")
+      gw:reload(site.config(up.url, { route = plugin("{hour: 6}") }))
+      local after = sched.wait_until(function()
+        local response = client.get(gw, "/")
+        return response:header("X-RateLimit-Limit-Hour") == "6" and response
+      end)
+      local used = #up.requests
+      site.stop(gw, up)
+      assert.same("4", before)
+      assert.same(tostring(6 - used), after:header("X-RateLimit-Remaining-Hour"))
+    end)
+  end)
+
   it("counts a group's consumers together and others by the route's instance", function()
     within_an_hour(function()
       local gw, up = site.start({
