@@ -259,8 +259,12 @@ describe("a plugin in the gateway", function()
 
   it("uses lua-resty-redis unmodified", function()
     local port = upstream.refused_port()
-    local redis = process.start({ program = "redis-server", args = { "--port", tostring(port), "--save", "", "--bind", "127.0.0.1" },
-      stdout = "/dev/null", stderr = "/dev/null" })
+    local redis = process.start({
+      program = "redis-server",
+      args = { "--port", tostring(port), "--save", "", "--bind", "127.0.0.1" },
+      stdout = "/dev/null",
+      stderr = "/dev/null",
+    })
     start({ a = { access = ([[
       local redis = require("resty.redis"):new()
       redis:set_timeout(1000)
