@@ -47,6 +47,16 @@ local function drain(self)
   end
 end
 
+-- The last event may lack its blank line. One that was cut is no event.
+local function drain_rest(self)
+  self.framer:finish()
+  local name, data = self.framer:next()
+  if not name or data ~= "[DONE]" and not span.object(data) then
+    return ""
+  end
+  return self.translator:translate(name, data)
+end
+
 -- The next bytes of the provider; returns what to send to the client now ("" for nothing).
 function methods.feed(self, bytes)
   if not self.decided then
@@ -76,8 +86,7 @@ function methods.finish(self)
     local out = span.object(text) and self.replay(self.translator, text) or ""
     return out .. self.translator:finish()
   end
-  self.framer:finish()
-  return drain(self) .. self.translator:finish()
+  return drain_rest(self) .. self.translator:finish()
 end
 
 -- See tap_result of the exchange.

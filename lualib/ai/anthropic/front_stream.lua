@@ -32,6 +32,7 @@ function _M.new(how)
     has_calls = false,
     ended = false, complete = false,
     events = 0,
+    content_bytes = 0, -- of everything the blocks hold, for estimates
     out = nil, -- the texts of the events this call produces
   }, meta)
 end
@@ -118,6 +119,9 @@ end
 -- One fragment (raw string, may be empty) for a block {kind, key, id, name}.
 local function add(self, block, raw)
   local open = self.open
+  if is_text(raw) then
+    self.content_bytes = self.content_bytes + #raw - 2
+  end
   if open and open.kind == block.kind and open.key == block.key then
     return is_text(raw) and fill(self, block.kind, raw)
   elseif open and open.kind == "tool_use" then
@@ -265,6 +269,7 @@ function methods.result(self)
   totals.model = json_text.unquote(self.model)
   totals.finish_reason = self.finish_reason
   totals.events = self.events
+  totals.content_bytes = self.content_bytes
   totals.terminal = self.complete
   totals.stream = true
   return totals

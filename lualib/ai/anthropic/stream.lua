@@ -29,6 +29,8 @@ function _M.new(how)
     ended = false, -- message_stop or an error was seen: nothing may follow
     complete = false, -- it was message_stop
     chunks = 0,
+    content_bytes = 0, -- of texts, thoughts and arguments, for estimates
+    counted = false, -- message_delta told the final usage; message_start's is a placeholder
   }, meta)
 end
 
@@ -67,6 +69,7 @@ local function text_delta(self, name, raw)
     self.chunks = self.chunks - 1
   end
   self.chunks = self.chunks + 1
+  self.content_bytes = self.content_bytes + #raw - 2
   return head .. name .. raw .. tail
 end
 
@@ -121,6 +124,7 @@ function on.content_block_delta(self, event)
     local state = self.blocks[event.index or ""]
     if state and state.tool and text_of(part.partial_json) then
       state.filled = true
+      self.content_bytes = self.content_bytes + #part.partial_json - 2
       return tool_delta(self, state.tool, {
         "function", object({ "arguments", part.partial_json }),
       })
@@ -139,6 +143,7 @@ end
 
 function on.message_delta(self, event)
   values.read_usage(event.usage, self.usage)
+  self.counted = self.counted or span.type(event.usage) == "object"
   local native = span.path(event.delta, "stop_reason")
   if native and not self.finish_reason then
     self.finish_reason = values.finish_reason(json_text.unquote(native))
@@ -195,6 +200,10 @@ end
 -- What was learned, in the shape of the exchange's tap_result.
 function methods.result(self)
   local totals = values.totals(self.usage) or {}
+  if not self.counted then
+    totals.completion_tokens, totals.total_tokens = nil, nil
+    totals.content_bytes = self.content_bytes
+  end
   totals.model = json_text.unquote(self.model)
   totals.finish_reason = self.finish_reason
   totals.events = self.chunks
