@@ -1,9 +1,10 @@
 -- key-auth: who is the client, by an API key. Keys are looked up by hash and compared in constant
 -- time in C; nothing here logs one.
 -- Not: which consumers may pass (acl), how often (rate-limiting).
--- Invariant: identity headers that a client sent itself never reach the upstream.
+-- Invariant: identity headers that a client sent itself never reach the upstream (auth/identity).
 
 local exchange = require "moongate.abi.exchange"
+local identity = require "moongate.auth.identity"
 local query = require "moongate.util.query"
 local request = require "moongate.abi.request"
 local route = require "moongate.abi.route"
@@ -16,63 +17,19 @@ local NO_KEY = "No API key found in request"
 local DUPLICATE = "Duplicate API key found"
 local UNAUTHORIZED = "Unauthorized"
 local BAD_BODY = "Cannot process request body"
--- What a plugin may say about an identity. A client never may.
-local IDENTITY_HEADERS = {
-  "X-Consumer-ID", "X-Consumer-Custom-ID", "X-Consumer-Username", "X-Consumer-Groups",
-  "X-Credential-Identifier", "X-Anonymous-Consumer",
-}
 
 local KeyAuth = {
   PRIORITY = 1250,
   VERSION = "3.14.0",
 }
 
--- Who it is --------------------------------------------------------------------------------------
-
-local function clear_identity()
-  for i = 1, #IDENTITY_HEADERS do
-    request.clear_header(IDENTITY_HEADERS[i])
-  end
-end
-
-local function tell_upstream(consumer, credential, anonymous)
-  clear_identity()
-  request.set_header("X-Consumer-ID", consumer.id)
-  if consumer.custom_id then
-    request.set_header("X-Consumer-Custom-ID", consumer.custom_id)
-  end
-  if consumer.username then
-    request.set_header("X-Consumer-Username", consumer.username)
-  end
-  if credential then
-    request.set_header("X-Credential-Identifier", credential.id)
-  end
-  if anonymous then
-    request.set_header("X-Anonymous-Consumer", "true")
-  end
-end
-
-local function run_as_anonymous(conf)
-  local consumer, index = route.find_consumer(conf.anonymous)
-  if not consumer then
-    error("key-auth: anonymous consumer '" .. conf.anonymous .. "' is not in the configuration")
-  end
-  route.set_consumer(index, nil)
-  tell_upstream(consumer, nil, true)
-end
-
-local function challenge(conf)
-  local realm = conf.realm
-  return realm and 'Key realm="' .. realm:gsub('[\\"]', "\\%0") .. '"' or "Key"
-end
-
 local function refuse(conf, message, status)
   if conf.anonymous then
-    return run_as_anonymous(conf)
+    return identity.run_as_anonymous(conf, "key-auth")
   elseif status then
     return kong.response.error(status, message)
   end
-  return kong.response.error(401, message, { ["WWW-Authenticate"] = challenge(conf) })
+  return kong.response.error(401, message, { ["WWW-Authenticate"] = identity.challenge("Key", conf.realm) })
 end
 
 -- Finding the key --------------------------------------------------------------------------------
@@ -219,25 +176,13 @@ local function authenticate(conf)
   if not credential then
     return refuse(conf, UNAUTHORIZED)
   end
-  route.set_consumer(consumer_index, index)
-  tell_upstream(route.consumer(), credential, false)
-end
-
-local function is_known()
-  return route.consumer_index() >= 0 or route.credential() ~= nil
+  identity.accept(consumer_index, index, credential.id)
 end
 
 function KeyAuth:access(conf)
-  if not conf.run_on_preflight and request.method() == "OPTIONS" then
-    if not is_known() then
-      clear_identity()
-    end
-    return
+  if not identity.passes_preflight(conf) and not identity.is_settled(conf) then
+    authenticate(conf)
   end
-  if conf.anonymous and route.credential() then
-    return -- another authentication plugin has already said who this is
-  end
-  return authenticate(conf)
 end
 
 return KeyAuth

@@ -3,6 +3,7 @@
 -- Invariant: exit and error unwind the handler, as they do in the access phase.
 
 local cjson = require "cjson"
+local mime = require "mime"
 
 local M = {}
 
@@ -113,6 +114,10 @@ local function kong_of(self, spec)
     log = { err = log("err"), info = log("info"), set_serialize_value = function(name, value)
       self.values[name] = value
     end },
+    client = {
+      get_consumer = function() return (spec.consumers or {})[self.consumer] end,
+      get_credential = function() return self.credential and (spec.credentials or {})[self.credential] end,
+    },
     request = {
       get_body = function() return spec.form, spec.form_error end,
       get_header = function(name) return (self.fields[name:lower()] or {})[1] end,
@@ -132,6 +137,24 @@ local function kong_of(self, spec)
   }
 end
 
+-- mime knows the standard alphabet only, and says nothing about what is no base64.
+local function decode_base64(text, url)
+  text = url and text:gsub("-", "+"):gsub("_", "/") or text
+  if text:find("[^%w+/=]") then
+    return nil
+  end
+  return (mime.unb64(text .. ("="):rep(-#text % 4)))
+end
+
+-- Modules of ours that keep the faked ones.
+local function forget_modules()
+  for name in pairs(package.loaded) do
+    if name:find("^moongate%.auth%.") then
+      package.loaded[name] = nil
+    end
+  end
+end
+
 -- One request and a fresh handler. spec: method, path, query, headers {name = value | {lines}}, body, body_error,
 -- form, form_error, ip, consumers, credentials {{kind, key, id, owner = index}}, route, service, response ...
 function M.new(plugin, spec)
@@ -143,6 +166,12 @@ function M.new(plugin, spec)
   package.loaded["moongate.abi.json"] = { decode = cjson.decode }
   package.loaded["moongate.abi.crypto"] = {
     sha256 = function(s) return "sha256 of " .. s end, hex = function(s) return s end,
+    sha1 = function(s) return "sha1 of " .. s end,
+    hmac = function(name, key, s) return ("hmac-%s of %s by %s"):format(name, s, key) end,
+    equal = function(a, b) return a == b end,
+    decode_base64 = decode_base64,
+    public_key = function(pem) return pem:match("^key (.+)$") end,
+    verify = function(algorithm, key, s, signature) return signature == key .. " signed " .. s end,
   }
   package.loaded["moongate.abi.node"] = {
     now = function() return spec.now or 1700000000 end, worker_pid = function() return 7 end,
@@ -154,6 +183,7 @@ function M.new(plugin, spec)
   }
   rawset(_G, "kong", kong_of(self, spec))
   rawset(_G, "ngx", spec.ngx or {})
+  forget_modules()
   package.loaded["kong.plugins." .. plugin .. ".handler"] = nil
   self.handler = require("kong.plugins." .. plugin .. ".handler")
   return self
