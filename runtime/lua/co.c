@@ -50,7 +50,9 @@ static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
     if (!b->task) {
         b->wall_us = clock_wall_us();
         b->running_L = b->L;
-        b->run_started_us = clock_mono_us();
+        // Compiling a chain and init_worker may take their time.
+        bool limited = task->phase != 0 && task->phase != PHASE_INIT_WORKER;
+        b->run_started_us = limited ? clock_mono_us() : 0;
     }
     b->task = task;
     b->thread = thread;
