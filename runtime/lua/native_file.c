@@ -1,6 +1,7 @@
 // Native function of log plugins: a line for a file, gathered by the loop and written by a pool thread (core/access_log.c).
 // Not what a line holds (core/record.c, the plugins).
-// Invariants: nothing here waits for a disk but the first open of a path; the files close with the Lua state.
+// Invariants: nothing here waits for a disk but the first open of a path; at most FILES_MAX files are open, the one unused for the
+// longest makes room; all close with the Lua state.
 #include "lua/bridge.h"
 
 #include <stdlib.h>
@@ -17,7 +18,7 @@ typedef struct file {
     char *path;
     size_t path_n;
     access_log_t *log;  // NULL: could not be opened; asked for again at retry_us
-    uint64_t retry_us;
+    uint64_t retry_us, used_us;
 } file_t;
 
 // A userdata in the registry, so that closing the state closes the files.
@@ -28,14 +29,18 @@ typedef struct files {
 
 static const char FILES_KEY = 0;
 
+static void close_file(file_t *f)
+{
+    if (f->log)
+        access_log_close(f->log);
+    free(f->path);
+}
+
 static int l_close(lua_State *L)
 {
     files_t *files = lua_touserdata(L, 1);
-    for (unsigned i = 0; i < files->n; i++) {
-        if (files->v[i].log)
-            access_log_close(files->v[i].log);
-        free(files->v[i].path);
-    }
+    for (unsigned i = 0; i < files->n; i++)
+        close_file(&files->v[i]);
     files->n = 0;
     return 0;
 }
@@ -59,24 +64,35 @@ static files_t *files_of(lua_State *L)
     return files;
 }
 
-// The file of that path, made on first use; NULL when there are too many.
+// Where a new file goes.
+static file_t *free_place(files_t *files)
+{
+    if (files->n < FILES_MAX)
+        return &files->v[files->n++];
+    file_t *oldest = &files->v[0];
+    for (unsigned i = 1; i < FILES_MAX; i++) {
+        if (files->v[i].used_us < oldest->used_us)
+            oldest = &files->v[i];
+    }
+    close_file(oldest);
+    return oldest;
+}
+
+// The file of that path, made on first use.
 static file_t *find_file(files_t *files, str_t path)
 {
     for (unsigned i = 0; i < files->n; i++) {
         if (str_eq(str_make(files->v[i].path, files->v[i].path_n), path))
             return &files->v[i];
     }
-    if (files->n == FILES_MAX)
-        return NULL;
-    file_t *f = &files->v[files->n++];
+    file_t *f = free_place(files);
     *f = (file_t){.path = mem_zalloc(path.n + 1), .path_n = path.n};
     memcpy(f->path, path.p, path.n);
     return f;
 }
 
-static void open_file(file_t *f)
+static void open_file(file_t *f, uint64_t now_us)
 {
-    uint64_t now_us = clock_mono_us();
     if (now_us < f->retry_us)
         return;
     int err = 0;
@@ -93,11 +109,12 @@ static int l_file_append(lua_State *L)
     str_t path = arg_str(L, 1), line = arg_str(L, 2);
     luaL_argcheck(L, path.n > 0 && strlen(path.p) == path.n, 1, "path expected");
     file_t *f = find_file(files_of(L), path);
-    if (f && !f->log)
-        open_file(f);
-    if (!f || !f->log) {
+    f->used_us = clock_mono_us();
+    if (!f->log)
+        open_file(f, f->used_us);
+    if (!f->log) {
         stat_fixed_add(SF_LOG_DROPPED, 1);
-        return push_error(L, f ? "cannot be opened" : "too many files");
+        return push_error(L, "cannot be opened");
     }
     if (lua_toboolean(L, 3))
         access_log_follow(f->log);
