@@ -3,6 +3,7 @@
 -- A server that failed is not asked again for a second, so that its timeout is not every request's.
 -- Invariant: nothing of the shared plan is read after the first wait.
 
+local crypto = require "moongate.abi.crypto"
 local node = require "moongate.abi.node"
 local redis = require "resty.redis"
 
@@ -31,9 +32,17 @@ return {1, unpack(used)}
 -- Server's pool name -> {until_ (monotonic s), why}. As many as there are configured servers.
 local resting = {}
 
+local names = setmetatable({}, { __mode = "k" }) -- conf.redis -> name of its pool
+
+-- Connections are shared by those who would have made the same: a password takes part, hashed.
 local function pool_name(r)
-  return table.concat({ r.host, r.port, r.username or "", r.database or 0, tostring(r.ssl),
-    r.server_name or "" }, ":")
+  local name = names[r]
+  if not name then
+    name = table.concat({ r.host, r.port, r.username or "", crypto.hex(crypto.sha256(r.password or "")),
+      r.database or 0, tostring(r.ssl), tostring(r.ssl_verify), r.server_name or "" }, ":")
+    names[r] = name
+  end
+  return name
 end
 
 local function authenticate(client, r)

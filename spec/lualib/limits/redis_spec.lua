@@ -34,6 +34,7 @@ describe("limits.redis", function()
     clock, log = 100, {}
     client = { get_reused_times = 0, eval = { 1, 1, 1 } }
     package.loaded["moongate.abi.node"] = { mono = function() return clock end }
+    package.loaded["moongate.abi.crypto"] = { sha256 = function(s) return "h" .. s end, hex = function(s) return s end }
     package.loaded["resty.redis"] = { new = fake_client }
     package.loaded["moongate.limits.redis"] = nil
     redis = require "moongate.limits.redis"
@@ -74,6 +75,19 @@ describe("limits.redis", function()
     client.get_reused_times, log = 1, {}
     redis.take(full, "k", plan)
     assert.same(0, #calls("auth") + #calls("select") + #calls("sslhandshake"))
+  end)
+
+  it("shares connections only with those who have the same password", function()
+    local other = { redis = { host = "cache", port = 6379, timeout = 100, database = 0, password = "p" } }
+    redis.take(conf, "k", plan)
+    redis.take(other, "k", plan)
+    redis.take(conf, "k", plan)
+    local pools = {}
+    for i, entry in ipairs(calls("connect")) do
+      pools[i] = entry[4].pool
+    end
+    assert.same(pools[1], pools[3])
+    assert.not_same(pools[1], pools[2])
   end)
 
   it("says which server failed and why, and leaves it alone for a second", function()
