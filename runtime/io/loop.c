@@ -228,6 +228,7 @@ loop_t *loop_create(void)
     l->uv.data = l;
     l->read_buf = mem_alloc(READ_BUF_BYTES);
     list_init(&l->defers);
+    list_init(&l->lingering);
     wheel_init(&l->wheel, uv_now(&l->uv));
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
@@ -277,8 +278,15 @@ void loop_turn(loop_t *l, int max_wait_ms)
     run_defers(l);
 }
 
+bool loop_lingers(const loop_t *l)
+{
+    return !list_empty(&l->lingering);
+}
+
 void loop_destroy(loop_t *l)
 {
+    if (loop_lingers(l))
+        l->linger_end(l);
     if (l->dns)
         l->dns_destroy(l->dns);
     while (!list_empty(&l->defers))

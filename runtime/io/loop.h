@@ -14,7 +14,7 @@ typedef struct io_timer io_timer_t;
 // Also makes the process ignore SIGPIPE: a broken connection is an error code.
 loop_t *loop_create(void);
 
-// Runs what is left to close, asserts that no handle of ours is alive, frees. The loop must not
+// Closes sockets that linger, runs what is left to close, asserts that no handle of ours is alive, frees. The loop must not
 // be running.
 void loop_destroy(loop_t *l);
 
@@ -25,6 +25,9 @@ void loop_stop(loop_t *l);
 // Runs one turn: polls (waiting at most max_wait_ms), calls back, returns. For specs and the
 // runner.
 void loop_turn(loop_t *l, int max_wait_ms);
+
+// Whether sockets linger still (sock_close_linger): who ends the process may give them a moment.
+bool loop_lingers(const loop_t *l);
 
 // Monotonic milliseconds, as of the start of this turn.
 uint64_t loop_now_ms(const loop_t *l);

@@ -20,6 +20,7 @@ struct loop {
     uint64_t wake_ms; // what `wake` is set for; 0: not set
     wheel_t wheel;
     list_t defers;
+    list_t lingering;        // sockets that close slowly (sock.c)
     unsigned live;           // handles of ours but timers
     char *read_buf;          // READ_BUF_BYTES; where every socket of the loop reads into
     struct tls_scratch *tls; // shared buffers of the TLS pumps, made on first use
@@ -29,6 +30,7 @@ struct loop {
     void (*dns_destroy)(
         struct dns *d); // set together with dns, so that the loop links without it
     void (*tls_destroy)(struct tls_scratch *t);
+    void (*linger_end)(struct loop *l); // closes those sockets now; set with the first
 };
 
 static inline loop_t *loop_of(const uv_loop_t *uv)

@@ -20,6 +20,7 @@ struct sock_out {
 };
 
 struct sock_linger {
+    list_t links; // loop->lingering
     io_timer_t timer;
     sock_t *s;
     unsigned ms;
@@ -73,8 +74,10 @@ static void close_now(sock_t *s)
 {
     ASSERT(!s->closing, "a socket is closed once");
     s->closing = true;
-    if (s->linger)
+    if (s->linger) {
         io_timer_stop(&s->linger->timer);
+        list_unlink(&s->linger->links);
+    }
     if (s->tls)
         pump_stop(s->tls);
     uv_close((uv_handle_t *)&s->uv, on_closed);
@@ -380,6 +383,12 @@ static void on_linger(io_timer_t *t)
         sock_close(g->s);
 }
 
+static void linger_end(loop_t *l)
+{
+    while (!list_empty(&l->lingering))
+        sock_close(CONTAINER_OF(l->lingering.next, sock_linger_t, links)->s);
+}
+
 void sock_close_linger(sock_t *s, unsigned linger_ms)
 {
     ASSERT(!s->closing && !s->linger, "a socket is closed once");
@@ -391,6 +400,8 @@ void sock_close_linger(sock_t *s, unsigned linger_ms)
     g->s = s;
     g->ms = linger_ms;
     g->pending = sock_pending(s);
+    sock_loop(s)->linger_end = linger_end;
+    list_push_back(&sock_loop(s)->lingering, &g->links);
     io_timer_init(&g->timer, sock_loop(s), on_linger);
     io_timer_start(&g->timer, linger_ms);
     sock_shutdown(s);
