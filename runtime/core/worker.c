@@ -300,6 +300,14 @@ void worker_close(worker_t *w)
     worker_self = NULL;
 }
 
+// Clients that were told of the end have a moment to take their answers. A second signal ends this too: it kills.
+static void settle(worker_t *w)
+{
+    uint64_t until_ms = loop_now_ms(w->loop) + w->settings->lingering_ms;
+    while (w->drain_closed && loop_lingers(w->loop) && loop_now_ms(w->loop) < until_ms)
+        loop_turn(w->loop, 20);
+}
+
 int worker_run(const worker_opts_t *o)
 {
     char why[1024] = "";
@@ -314,6 +322,7 @@ int worker_run(const worker_opts_t *o)
     control_t *control = control_start(&w, o->control_fd);
     loop_run(w.loop);
     control_stop(control);
+    settle(&w);
     worker_close(&w);
     return 0;
 }
@@ -333,6 +342,11 @@ static bool has_proxy_work(const worker_t *w)
         if (!(r->conn && r->conn->status))
             return true;
     }
+    for (const list_t *l = w->conns.next; l != &w->conns; l = l->next) {
+        const conn_t *c = CONTAINER_OF(l, conn_t, links);
+        if (!c->status && conn_has_work(c))
+            return true;
+    }
     return false;
 }
 
@@ -347,9 +361,14 @@ static void close_idle_connections(worker_t *w)
     for (list_t *l = w->conns.next, *next; l != &w->conns; l = next) {
         next = l->next;
         conn_t *c = CONTAINER_OF(l, conn_t, links);
-        if (!c->req && !c->in_n && !c->status)
-            conn_close(c, false);
+        if (!c->status && !conn_has_work(c))
+            conn_leave(c, false);
     }
+}
+
+static bool streams_events(const request_t *r)
+{
+    return r->head_sent && !r->ended && r->chunked_out && r->tap && r->tap->stream;
 }
 
 // What is still streaming at the end of the drain gets one last event and a clean end where the protocol has one.
@@ -358,12 +377,14 @@ static void cut_request(request_t *r)
     static const str_t LAST_EVENT =
         STR("data: {\"error\":{\"type\":\"gateway_shutdown\",\"code\":\"stream_interrupted\",\"message\":"
             "\"the gateway is shutting down\",\"retryable\":true}}\n\n");
-    bool stream = r->head_sent && r->chunked_out && r->tap && r->tap->stream;
     request_hold(r);
-    if (stream && respond_body(r, LAST_EVENT) == 0)
-        respond_end(r);
-    else if (!r->finished && !r->head_sent && r->state != REQ_PLUGINS)
+    if (streams_events(r)) {
+        bool go_on = !tap_mid_event(r->tap) || respond_body(r, STR("\n\n")) == 0;
+        if (go_on && respond_body(r, LAST_EVENT) == 0)
+            respond_end(r);
+    } else if (!r->finished && !r->head_sent && r->state != REQ_PLUGINS) {
         respond_error(r, 503, "the gateway is shutting down");
+    }
     request_drop(r);
 }
 
