@@ -112,7 +112,8 @@ bool master_load_end(master_t *m, int status)
     control_log_problems(problems, good ? LOG_WARN : LOG_ERR);
     unmap_file(problems);
     close(m->loader_problems);
-    log_end(status);
+    if (m->state <= MASTER_RUNNING)
+        log_end(status); // else we ended it ourselves
     m->loader = 0;
     document_t made = {.fd = m->loader_document};
     if (!good) {
