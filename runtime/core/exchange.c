@@ -337,6 +337,14 @@ static void copy_headers(request_t *r, const headers_t *from)
     to->n = from->n;
 }
 
+// Lines of a gateway behind this one that this one writes itself: the client's id is the one in this gateway's logs.
+static void drop_own_lines(headers_t *h)
+{
+    headers_remove(h, HDR_X_KONG_REQUEST_ID, hdr_name(HDR_X_KONG_REQUEST_ID));
+    headers_remove(h, HDR_OTHER, STR("X-Kong-Upstream-Latency"));
+    headers_remove(h, HDR_OTHER, STR("X-Kong-Proxy-Latency"));
+}
+
 static void on_head(exchange_t *x)
 {
     request_t *r = x->r;
@@ -346,6 +354,7 @@ static void on_head(exchange_t *x)
     headers_strip_hop_by_hop(&x->response.headers);
     r->upstream_headers = x->response.headers;
     copy_headers(r, &x->response.headers);
+    drop_own_lines(&r->headers);
     x->have_head = true;
     x->body_kind = x->response.body;
     x->left = x->response.content_length;

@@ -134,6 +134,23 @@ describe("a response passed back", function()
     assert.truthy(response:header("x-kong-proxy-latency"))
   end)
 
+  it("names this gateway's id and times, not those of a gateway behind it", function()
+    up:answer({
+      headers = {
+        { "X-Kong-Request-Id", ("0"):rep(32) },
+        { "X-Kong-Upstream-Latency", "77777" },
+        { "X-Kong-Proxy-Latency", "77777" },
+        { "X-Kong-Response-Latency", "5" },
+      },
+      body = "x",
+    })
+    local response = client.get(gw, "/")
+    assert.header(up:last():header("x-kong-request-id"), response, "x-kong-request-id")
+    assert.truthy(tonumber(response:header("x-kong-upstream-latency")) < 77777)
+    assert.truthy(tonumber(response:header("x-kong-proxy-latency")) < 77777)
+    assert.header("5", response, "x-kong-response-latency")
+  end)
+
   it("has a few interim responses before it, none of them passed on unasked but tolerated", function()
     up:send_raw(("HTTP/1.1 100 Continue\r\n\r\n"):rep(3) .. "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     local response = client.get(gw, "/")
