@@ -121,6 +121,8 @@ local function kong_of(self, spec)
     request = {
       get_body = function() return spec.form, spec.form_error end,
       get_header = function(name) return (self.fields[name:lower()] or {})[1] end,
+      get_headers = function() return self.fields end,
+      get_query = function() return spec.args or {} end,
       get_query_arg = function(name) return (spec.args or {})[name] end,
     },
     service = { request = { set_body = function(body) self.form = body return true end } },
@@ -143,7 +145,7 @@ local function decode_base64(text, url)
   if text:find("[^%w+/=]") then
     return nil
   end
-  return (mime.unb64(text .. ("="):rep(-#text % 4)))
+  return mime.unb64(text .. ("="):rep(-#text % 4)) or ""
 end
 
 -- Modules of ours that keep the faked ones.
