@@ -8,7 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { seen, startProvider } from "./provider.mjs";
+import { CALL_ARGUMENTS, seen, startProvider } from "./provider.mjs";
 
 const SLOW = Number(process.env.SLOW || 1);
 const TEXT = "Hello from the fake model.";
@@ -66,6 +66,41 @@ services:
           provider: anthropic
           name: claude-test
           options: { max_tokens: 512, anthropic_version: "2023-06-01", upstream_url: "http://127.0.0.1:${port}/v1/messages" }
+  - name: counted
+    paths: ["/ai/counted"]
+    plugins:
+    - name: ai-proxy
+      config:
+        route_type: llm/v1/chat
+        logging: { log_statistics: true }
+        auth: { header_name: Authorization, header_value: "Bearer provider-key" }
+        model:
+          provider: openai
+          name: gpt-4o
+          options: { upstream_url: "http://127.0.0.1:${port}/v1/chat/completions" }
+  - name: embeddings
+    paths: ["/ai/embed"]
+    plugins:
+    - name: ai-proxy
+      config:
+        route_type: llm/v1/embeddings
+        auth: { header_name: Authorization, header_value: "Bearer provider-key" }
+        model:
+          provider: openai
+          name: text-embedding-3-small
+          options: { upstream_url: "http://127.0.0.1:${port}/v1/embeddings" }
+  - name: front
+    paths: ["/front"]
+    plugins:
+    - name: ai-proxy
+      config:
+        route_type: llm/v1/chat
+        llm_format: anthropic
+        auth: { header_name: Authorization, header_value: "Bearer provider-key" }
+        model:
+          provider: openai
+          name: gpt-4o
+          options: { upstream_url: "http://127.0.0.1:${port}/v1/chat/completions" }
 consumers:
 - username: alice
   keyauth_credentials:
@@ -169,6 +204,23 @@ const tests = {
     assert.equal(all.chunks.at(-1).usage.total_tokens, 13);
   },
 
+  async "openai: a stream whose usage only the gateway wants"() {
+    const stream = await openai("/ai/counted").chat.completions.create({ model: "gpt-4o", messages: say("hi"), stream: true });
+    const all = await collect(stream);
+    assert.equal(all.text, TEXT);
+    assert.deepEqual(seen.at(-1).body.stream_options, { include_usage: true });
+    for (const chunk of all.chunks) assert.equal(chunk.choices.length, 1);
+    const asked = await collect(await openai("/ai/counted").chat.completions.create({
+      model: "gpt-4o", messages: say("hi"), stream: true, stream_options: { include_usage: true },
+    }));
+    assert.equal(asked.chunks.at(-1).usage.total_tokens, 13);
+  },
+
+  async "openai: a stream put together by the client's own helper"() {
+    const stream = openai("/ai/chat").chat.completions.stream({ model: "gpt-4o", messages: say("hi") });
+    assert.equal(await stream.finalContent(), TEXT);
+  },
+
   async "openai: a stream comes token by token"() {
     const stream = await openai("/ai/chat").chat.completions.create({ model: "gpt-4o", messages: say("slowly"), stream: true });
     const { times } = await collect(stream);
@@ -189,6 +241,41 @@ const tests = {
     });
     assert.deepEqual(JSON.parse(answer.choices[0].message.tool_calls[0].function.arguments), { city: "Łódź" });
     assert.deepEqual(seen.at(-1).body.tools[0].function.parameters, { type: "object", properties: {}, required: [] });
+  },
+
+  async "openai: tool calls in a stream, there and back"() {
+    const ask = { model: "gpt-4o", messages: say("weather?"), tools: [{ type: "function", function: { name: "weather", parameters: { type: "object" } } }] };
+    const message = await openai("/ai/chat").chat.completions.stream(ask).finalMessage();
+    assert.equal(message.tool_calls[0].id, "call_1");
+    assert.deepEqual(JSON.parse(message.tool_calls[0].function.arguments), { city: "Łódź" });
+    const messages = [...ask.messages, message, { role: "tool", tool_call_id: "call_1", content: "20 °C" }];
+    await openai("/ai/chat").chat.completions.create({ ...ask, messages });
+    assert.equal(seen.at(-1).body.messages[1].tool_calls[0].function.arguments, CALL_ARGUMENTS);
+    assert.equal(seen.at(-1).body.messages[2].content, "20 °C");
+  },
+
+  async "openai: embeddings"() {
+    const answer = await openai("/ai/embed").embeddings.create({ model: "text-embedding-3-small", input: ["a", "b"] });
+    assert.deepEqual(answer.data.map((one) => one.embedding), [[0.5, -1], [1, 0.25]]);
+    assert.equal(answer.usage.total_tokens, 2);
+    assert.equal(seen.at(-1).path, "/v1/embeddings");
+    assert.deepEqual(seen.at(-1).body.input, ["a", "b"]);
+    const floats = await openai("/ai/embed").embeddings.create({ model: "text-embedding-3-small", input: "a", encoding_format: "float" });
+    assert.deepEqual(floats.data[0].embedding, [0.5, -1]);
+  },
+
+  async "openai: headers and raw answers"() {
+    const { data, response } = await openai("/ai/chat").chat.completions.create({ model: "gpt-4o", messages: say("hi") }).withResponse();
+    assert.equal(data.choices[0].message.content, TEXT);
+    assert.equal(response.headers.get("x-kong-llm-model"), "openai/gpt-4o");
+    assert.match(response.headers.get("x-kong-request-id"), /^[0-9a-f]{32}$/);
+    assert.ok(!Object.values(seen.at(-1).headers).some((value) => String(value).includes("client-key")));
+  },
+
+  async "openai: the gateway's own errors are errors of the client's kinds"() {
+    const ask = (body) => openai("/ai/chat").chat.completions.create({ model: "gpt-4o", ...body });
+    await rejects(ask({ messages: [] }), OpenAI.BadRequestError, /doesn't contain valid prompts/);
+    await rejects(openai("/nowhere").models.list(), OpenAI.NotFoundError, /404/);
   },
 
   async "openai: the provider's errors are the client's errors"() {
@@ -258,6 +345,26 @@ const tests = {
     const all = await collect(stream);
     assert.equal(all.text, TEXT);
     assert.equal(all.chunks.findLast((c) => c.choices[0]?.finish_reason)?.choices[0].finish_reason, "stop");
+  },
+
+  async "anthropic's client, openai's model"() {
+    const client = new Anthropic({ baseURL: `${gateway.url}/front`, apiKey: "client-key", maxRetries: 0 });
+    const ask = { model: "gpt-4o", max_tokens: 64, system: "Be kind.", messages: say("hi") };
+    const answer = await client.messages.create(ask);
+    assert.equal(answer.content[0].text, TEXT);
+    assert.equal(answer.stop_reason, "end_turn");
+    assert.equal(answer.usage.output_tokens, 6);
+    assert.equal(seen.at(-1).headers.authorization, "Bearer provider-key");
+    assert.equal(seen.at(-1).headers["x-api-key"], undefined);
+    const message = await client.messages.stream(ask).finalMessage();
+    assert.equal(message.content[0].text, TEXT);
+    const tools = [{ name: "weather", input_schema: { type: "object" } }];
+    const called = await client.messages.stream({ ...ask, tools }).finalMessage();
+    assert.deepEqual(called.content.at(-1).input, { city: "Łódź" });
+    assert.equal(called.stop_reason, "tool_use");
+    await rejects(client.messages.create({ ...ask, messages: say("limited") }), Anthropic.RateLimitError, /Rate limit reached/);
+    await rejects(client.messages.create({ ...ask, model: "other" }), Anthropic.BadRequestError, /cannot use own model/);
+    await rejects(client.messages.stream({ ...ask, messages: say("cut") }).finalMessage(), Error, /./);
   },
 
   async "anthropic: a message and a stream in its own format"() {

@@ -41,7 +41,36 @@ async function openaiStream(res, body, text, entry) {
   res.end();
 }
 
-const CALL = { id: "call_1", type: "function", function: { name: "weather", arguments: '{"city":"Łódź"}' } };
+export const CALL_ARGUMENTS = '{"city":"Łódź"}';
+const CALL = { id: "call_1", type: "function", function: { name: "weather", arguments: CALL_ARGUMENTS } };
+
+// The call in three chunks.
+async function openaiToolStream(res, body) {
+  res.writeHead(200, { "Content-Type": "text/event-stream" });
+  const send = (value) => res.write(`data: ${typeof value === "string" ? value : JSON.stringify(value)}\n\n`);
+  const part = (call) => send(openaiChunk(body, { tool_calls: [{ index: 0, ...call }] }));
+  send(openaiChunk(body, { role: "assistant", content: null }));
+  part({ id: CALL.id, type: "function", function: { name: "weather", arguments: "" } });
+  for (const text of [CALL_ARGUMENTS.slice(0, 9), CALL_ARGUMENTS.slice(9)]) {
+    part({ function: { arguments: text } });
+    await wait(1);
+  }
+  send(openaiChunk(body, {}, "tool_calls"));
+  if (body.stream_options?.include_usage) send({ ...openaiBase(body, "chat.completion.chunk"), choices: [], usage: USAGE });
+  send("[DONE]");
+  res.end();
+}
+
+const VECTORS = [[0.5, -1], [1, 0.25]];
+
+function openaiEmbeddings(res, body) {
+  const base64 = (v) => Buffer.from(new Float32Array(v).buffer).toString("base64");
+  const inputs = [body.input].flat();
+  const data = inputs.map((_, index) => ({
+    object: "embedding", index, embedding: body.encoding_format === "base64" ? base64(VECTORS[index]) : VECTORS[index],
+  }));
+  sendJson(res, 200, { object: "list", data, model: body.model, usage: { prompt_tokens: inputs.length, total_tokens: inputs.length } });
+}
 
 function openaiAnswer(res, body, text) {
   const message = body.tools
@@ -61,6 +90,8 @@ function openai(res, body, entry) {
   const text = lastText(body);
   if (OPENAI_ERRORS[text]) return sendJson(res, ...OPENAI_ERRORS[text]);
   if (text === "never") return undefined;
+  if (body.input) return openaiEmbeddings(res, body);
+  if (body.stream && body.tools && body.messages.at(-1).role !== "tool") return openaiToolStream(res, body);
   return body.stream ? openaiStream(res, body, text, entry) : openaiAnswer(res, body, text);
 }
 
