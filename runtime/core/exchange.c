@@ -564,20 +564,21 @@ static void on_data(sock_t *s, char *data, size_t n)
 {
     exchange_t *x = sock_owner(s);
     request_t *r = x->r;
+    buf_t whole = {0};  // a head that came in pieces; what of the body came with it is borrowed until the flush
     request_hold(r);
     x->got_bytes = true;
     if (x->have_head) {
         take_body(x, data, n);
     } else if (x->head.n) {
         buf_append(&x->head, str_make(data, n));
-        buf_t whole = x->head;
+        whole = x->head;
         x->head = (buf_t){0};
         take_bytes(x, whole.p + whole.head, whole.n);
-        buf_dispose(&whole);
     } else {
         take_bytes(x, data, n);
     }
     after_data(x);
+    buf_dispose(&whole);
     request_drop(r);
 }
 
