@@ -195,6 +195,11 @@ local function refuse(conf, refusal, given)
   return kong.response.exit(401, body, { ["WWW-Authenticate"] = challenge })
 end
 
+-- Where plugins written for Kong look for the token.
+local function publish(shared, token)
+  shared.authenticated_jwt_token = token
+end
+
 local function authenticate(conf)
   local text = find_token(conf)
   if not text then
@@ -207,8 +212,7 @@ local function authenticate(conf)
     return refuse(conf, index, true)
   end
   identity.accept(consumer_index, index, credential.key)
-  local shared = kong.ctx.shared
-  shared.authenticated_jwt_token = text -- where Kong's plugins look for it
+  publish(kong.ctx.shared, text)
 end
 
 function Jwt:access(conf)

@@ -46,7 +46,7 @@ return {
           description = "Ask OPTIONS requests for a token too.",
         } },
         { maximum_expiration = {
-          type = "number", between = { 0, YEAR_S }, default = 0,
+          type = "number", required = true, between = { 0, YEAR_S }, default = 0,
           description = "Seconds for which a token may still be valid; 0: no limit.",
         } },
         { realm = { type = "string", description = "Realm named in WWW-Authenticate." } },

@@ -122,6 +122,11 @@ local function kong_of(self, spec)
       get_body = function() return spec.form, spec.form_error end,
       get_header = function(name) return (self.fields[name:lower()] or {})[1] end,
       get_headers = function() return self.fields end,
+      get_raw_body = function() return not spec.body_error and (spec.body or "") or nil, spec.body_error end,
+      get_http_version = function() return spec.version or 1.1 end,
+      get_path_with_query = function()
+        return (spec.path or "/") .. (spec.query and "?" .. spec.query or "")
+      end,
       get_query = function() return spec.args or {} end,
       get_query_arg = function(name) return (spec.args or {})[name] end,
     },
@@ -171,7 +176,7 @@ function M.new(plugin, spec)
     sha1 = function(s) return "sha1 of " .. s end,
     hmac = function(name, key, s) return ("hmac-%s of %s by %s"):format(name, s, key) end,
     equal = function(a, b) return a == b end,
-    decode_base64 = decode_base64,
+    decode_base64 = decode_base64, encode_base64 = function(s) return (mime.b64(s)) or "" end,
     public_key = function(pem) return pem:match("^key (.+)$") end,
     verify = function(algorithm, key, s, signature) return signature == key .. " signed " .. s end,
   }
