@@ -18,6 +18,10 @@ local _M = {
   extra = {},   -- slot -> table for modules of ours (caches of a request), keyed by module
 }
 
+-- Called when a log chain has ended; the module that keeps values for the record replaces it.
+function _M.on_logged()
+end
+
 local ctx, shared, plugin, running, wanted, extra =
   _M.ctx, _M.shared, _M.plugin, _M.running, _M.wanted, _M.extra
 

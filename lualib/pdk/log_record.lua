@@ -3,11 +3,12 @@
 -- serialize() only; all others are in the access log too.
 
 local node = require("moongate.abi.node")
+local phase = require("moongate.abi.phase")
 local task = require("moongate.abi.task")
 local json = require("moongate.pdk.json")
 local phases = require("moongate.pdk.phases")
 
-local check = phases.check
+local check, current_phase = phases.check, phase.current
 local CONNECTION, LOG = phases.CONNECTION, phases.LOG
 
 local M = {}
@@ -15,6 +16,7 @@ local M = {}
 local KEY = {} -- of the request's list of values in task.get_extra
 
 -- Without an access log nothing but text() and serialize() reads the values: no JSON is made before.
+-- With one, C reads them when the log phase has ended.
 local HAS_ACCESS_LOG = node.setting("access_log") ~= "off"
 
 local MODES = { set = true, add = true, replace = true }
@@ -69,6 +71,7 @@ local function push(list)
       apply(out, entry.key, entry.value, entry.mode)
     end
   end
+  list.is_pending = false
   node.set_log_fields(json.encode(out))
 end
 
@@ -84,13 +87,23 @@ function M.set_serialize_value(key, value, options)
   local mode = options and options.mode or "set"
   if not MODES[mode] then
     error("mode must be 'set', 'add' or 'replace'", 2)
-  elseif not is_plain(value, {}) then
+  elseif not SCALAR[type(value)] and not is_plain(value, {}) then
     error("value must be nil, a number, string, boolean or a non-self-referencial table containing "
       .. "numbers, string and booleans", 2)
   end
   local list = task.get_extra(KEY)
   list[#list + 1] = { key = key, value = value, mode = mode }
-  if HAS_ACCESS_LOG then
+  if not HAS_ACCESS_LOG or current_phase() == LOG then
+    list.is_pending = true
+  else
+    push(list)
+  end
+end
+
+-- Called when the log phase has ended: one JSON text for all that its plugins set.
+function task.on_logged()
+  local list = HAS_ACCESS_LOG and task.find_extra(KEY)
+  if list and list.is_pending then
     push(list)
   end
 end
@@ -112,7 +125,7 @@ function M.text()
   if changes_built_in(list) then
     return json.encode(M.serialize())
   end
-  if not HAS_ACCESS_LOG and #list > 0 then
+  if list.is_pending then
     push(list)
   end
   return node.serialize()

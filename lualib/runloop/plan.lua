@@ -252,6 +252,13 @@ local function if_tls(fn)
   end
 end
 
+local function then_logged(fn)
+  return fn and function(slot)
+    fn(slot)
+    task.on_logged()
+  end
+end
+
 -- Makes the chains of route `index` (0-based; nil: no route): {access=, response=, header_filter=,
 -- body_filter=, log=}, each a function or false.
 function _M.build(generation, index, on_error)
@@ -270,7 +277,7 @@ function _M.build(generation, index, on_error)
   for _, name in ipairs({ "response", "header_filter", "body_filter" }) do
     out[name] = chain(having(entries, name), name, false, on_error) or false
   end
-  out.log = chain(having(entries, "log"), "log", true, on_error) or false
+  out.log = then_logged(chain(having(entries, "log"), "log", true, on_error)) or false
   return out
 end
 

@@ -83,6 +83,15 @@ describe("the request's record", function()
     assert.same({ my = { field = { 1, 2 }, other = true } }, record())
   end)
 
+  it("becomes JSON for the access log once, when the log phase has ended", function()
+    fake:phase("log")
+    kong.log.set_serialize_value("my.field", 1)
+    kong.log.set_serialize_value("my.other", 2)
+    assert.is_nil(fake.log_fields)
+    require("moongate.abi.task").on_logged()
+    assert.same({ my = { field = 1, other = 2 } }, cjson.decode(fake.log_fields))
+  end)
+
   for _, case in ipairs({
     { "set", "present", 2, 2 }, { "add", "present", 2, 1 }, { "replace", "present", 2, 2 },
     { "set", "absent", 2, 2 }, { "add", "absent", 2, 2 }, { "replace", "absent", 2, nil },
