@@ -3,8 +3,10 @@
 // (at most PIPELINE_MAX, then the socket is not read).
 #include "core/conn.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
@@ -292,10 +294,14 @@ static void on_deadline(io_timer_t *t)
     }
 }
 
-// How much the kernel of the client's side has taken. With TLS it counts plaintext against ciphertext, which only grows slower.
+// How much the client's kernel has acknowledged. Ours takes bytes in steps of megabytes, so its queue is asked too. With TLS it
+// counts plaintext against ciphertext, which only grows slower.
 static int64_t bytes_taken(const conn_t *c)
 {
-    return (int64_t)sock_bytes_out(c->sock) - (int64_t)sock_pending(c->sock);
+    int in_kernel = 0;
+    if (ioctl(sock_fd(c->sock), SIOCOUTQ, &in_kernel) != 0)
+        in_kernel = 0;
+    return (int64_t)sock_bytes_out(c->sock) - (int64_t)sock_pending(c->sock) - in_kernel;
 }
 
 static void on_write_deadline(io_timer_t *t)
