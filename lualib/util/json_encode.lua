@@ -34,11 +34,30 @@ local function escape(char)
   return ESCAPES[char] or format("\\u%04x", char:byte())
 end
 
+-- %c is what C's iscntrl says: 0 to 31 and 127. A class of few items is tried on every byte.
+local SPECIAL = '[%c"\\]'
+
 local function encode_string(value)
-  if value:find('[%z\1-\31"\\\127]') then
-    value = value:gsub('[%z\1-\31"\\\127]', escape)
+  if value:find(SPECIAL) then
+    value = value:gsub(SPECIAL, escape)
   end
   return '"' .. value .. '"'
+end
+
+-- Member names come again and again: their texts with quotes and colon, up to a bound.
+local KEYS_MAX, KEY_MAX_BYTES = 1024, 64
+local key_texts, n_key_texts = {}, 0
+
+local function encode_key(name)
+  local text = key_texts[name]
+  if not text then
+    text = encode_string(name) .. ":"
+    if n_key_texts < KEYS_MAX and #name <= KEY_MAX_BYTES then
+      key_texts[name] = text
+      n_key_texts = n_key_texts + 1
+    end
+  end
+  return text
 end
 
 local function encode_number(value)
@@ -87,7 +106,10 @@ local function encode_object(value, out, depth)
   out[#out + 1] = "{"
   for i = 1, #keys do
     local name = keys[i]
-    out[#out + 1] = (i > 1 and "," or "") .. encode_string(name) .. ":"
+    if i > 1 then
+      out[#out + 1] = ","
+    end
+    out[#out + 1] = encode_key(name)
     encode_value(value[original[name]], out, depth)
   end
   out[#out + 1] = "}"
