@@ -108,6 +108,7 @@ enum {
     MG_ABORTED,
     MG_FIRST_BYTE,
     MG_HEADER_COUNT,
+    MG_WHOLE,
 };
 // The number asked for in *out (times and latencies in seconds and milliseconds, as the Lua side says; -1: unknown).
 int32_t mg_request_num(int32_t which, double *out);

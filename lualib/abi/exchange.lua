@@ -18,6 +18,9 @@ local _M = {}
 -- Waits until the whole body is buffered. max_bytes nil or 0: the node's limit.
 -- true, or nil and "too large" | "timeout" | "aborted" | "protocol error".
 _M.read_body = native.read_body
+-- limit_body(max_bytes): a longer body is refused with 413, also when it streams through unread.
+-- true, or nil and "too large": more has been received already.
+_M.limit_body = native.limit_body
 -- The body as it goes upstream now, as a string ("" when empty); nil, why before read_body.
 _M.body_get = native.body_get
 -- Replaces it. true, or nil and why.

@@ -15,6 +15,8 @@ local _M = {}
 _M.status = request.num_of(C.MG_STATUS)
 _M.head_sent = request.bool_of(C.MG_HEAD_SENT)
 _M.bytes_out = request.num_of(C.MG_BYTES_OUT)
+-- In log: the whole response was made and given to the client; nothing broke off.
+_M.whole = request.bool_of(C.MG_WHOLE)
 
 -- Makes the status another one, before the head is sent. true, or nil and why.
 function _M.set_status(status)

@@ -269,6 +269,9 @@ int32_t mg_request_num(int32_t which, double *out)
     case MG_HEADER_COUNT:
         v = r->head.headers.n;
         break;
+    case MG_WHOLE:
+        v = r->ended && !r->failed_mid_body && !r->out_failed && !r->aborted;
+        break;
     default:
         return MG_INVALID;
     }

@@ -157,6 +157,17 @@ static int l_enable_buffering(lua_State *L)
 
 // ---- body ----
 
+// limit_body(max_bytes): a longer body is an error of the request (413), while it streams too.
+static int l_limit_body(lua_State *L)
+{
+    request_t *r = request_check(L);
+    lua_Number max = luaL_checknumber(L, 1);
+    luaL_argcheck(L, max >= 1 && max < 9007199254740992.0, 1, "bytes, at least 1");
+    if (r->body.limit == 0 || (uint64_t)max < r->body.limit)
+        r->body.limit = (uint64_t)max;
+    return r->body.received > r->body.limit ? push_error(L, "too large") : ok(L);
+}
+
 static int l_body_get(lua_State *L)
 {
     request_t *r = request_check(L);
@@ -302,6 +313,7 @@ const luaL_Reg native_request[] = {
     {"set_retries", l_set_retries},
     {"set_upstream", l_set_upstream},
     {"set_tls_verify", l_set_tls_verify},
+    {"limit_body", l_limit_body},
     {"enable_buffering", l_enable_buffering},
     {"body_get", l_body_get},
     {"body_set", l_body_set},
