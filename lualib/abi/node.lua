@@ -30,6 +30,7 @@ _M.worker_id = native.worker_id       -- 0-based
 _M.worker_pid = native.worker_pid
 _M.worker_count = native.worker_count
 _M.exiting = native.exiting
+_M.exit_time = native.exit_time       -- seconds until what waits is cancelled; nil: the worker goes on
 _M.node_id = native.node_id           -- uuid, the same in all workers until restart
 _M.hostname = native.hostname
 _M.version = native.version

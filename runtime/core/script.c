@@ -13,7 +13,7 @@ static int none_install(worker_t *w, generation_t *g, char *why, size_t why_cap)
     return 0;
 }
 
-static void none_close(worker_t *w)
+static void none_worker(worker_t *w)
 {
     (void)w;
 }
@@ -51,7 +51,8 @@ static uint64_t none_memory(worker_t *w)
 const script_t script_none = {
     .open = none_open,
     .install = none_install,
-    .close = none_close,
+    .finish = none_worker,
+    .close = none_worker,
     .enter_access = none_enter_access,
     .enter = none_enter,
     .body_filter = none_body_filter,

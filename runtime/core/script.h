@@ -21,7 +21,9 @@ typedef struct script {
     // Starts in this worker / prepares a new generation (loads plugins, sets phases via generation_set_phases). 0, or -1 with why.
     int (*open)(worker_t *w, char *why, size_t why_cap);
     int (*install)(worker_t *w, generation_t *g, char *why, size_t why_cap);
-    void (*close)(worker_t *w);  // runs timers with premature=true, frees the states
+    // The worker is about to end: pending timers run with premature=true and may wait for a moment (queues are sent).
+    void (*finish)(worker_t *w);
+    void (*close)(worker_t *w);  // cancels what still waits, frees the states
 
     // Certificate+rewrite+access as one chain. May wait.
     script_result_t (*enter_access)(request_t *r);

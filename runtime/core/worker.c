@@ -241,6 +241,15 @@ static void init_limits(worker_t *w)
                                 .fields_max = w->settings->fields_max};
 }
 
+int worker_use_settings(worker_t *w, const settings_t *s, char *why, size_t why_cap)
+{
+    w->settings = s;
+    init_limits(w);
+    free(w->trusted);
+    w->n_trusted = 0;
+    return read_trusted(w, why, why_cap);
+}
+
 static int open_log(worker_t *w, char *why, size_t why_cap)
 {
     int err = 0;
@@ -264,11 +273,10 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     io_timer_init(&w->beat_timer, w->loop, beat);
     io_timer_init(&w->drain_timer, w->loop, on_drain_deadline);
     seed(w);
-    init_limits(w);
     w->pools = pools_create(w);
     dns_opts_t dns = {.servers = o->settings->dns_servers};
     dns_configure(w->loop, &dns);
-    if (read_trusted(w, why, why_cap) != 0 || open_tls(w, why, why_cap) != 0 ||
+    if (worker_use_settings(w, o->settings, why, why_cap) != 0 || open_tls(w, why, why_cap) != 0 ||
         open_log(w, why, why_cap) != 0 || w->script->open(w, why, why_cap) != 0)
         return -1;
     return worker_install(w, str_make(o->document, o->document_n), why, why_cap);
@@ -281,6 +289,7 @@ void worker_close(worker_t *w)
     while (!list_empty(&w->conns))
         conn_close(CONTAINER_OF(w->conns.next, conn_t, links), true);
     ASSERT(list_empty(&w->requests), "a request outlived its connection");
+    w->script->finish(w);
     w->script->close(w);
     pools_destroy(w->pools);
     if (w->gen)

@@ -90,6 +90,7 @@ struct bridge {
     list_t socket_pools; // idle cosockets (socket_pool.c)
     list_t timers;       // pending (timer.c)
     unsigned timers_pending, timers_running;
+    uint64_t finish_at_ms; // when what still waits is cancelled, loop_now_ms; 0: the worker goes on
     struct tls_ctx *client_tls[2]; // of cosockets: without and with verification
     int32_t *free_slots;           // stack of slots
     uint32_t n_free_slots, n_slots;
@@ -193,7 +194,7 @@ extern const luaL_Reg native_request[], native_respond[], native_node[], native_
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void regex_open_type(lua_State *L);
-void timers_close(bridge_t *b);
+void timers_finish(bridge_t *b); // runs what is pending with premature true
 // Stops code that runs longer than plugin_budget_ms without waiting (watchdog.c).
 void watchdog_start(bridge_t *b);
 void watchdog_stop(bridge_t *b);

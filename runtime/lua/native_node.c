@@ -58,6 +58,16 @@ static int l_exiting(lua_State *L)
     return 1;
 }
 
+// exit_time() -> seconds until what waits is cancelled | nil while the worker goes on
+static int l_exit_time(lua_State *L)
+{
+    uint64_t at_ms = bridge_self()->finish_at_ms, now_ms = loop_now_ms(worker_self->loop);
+    if (!at_ms)
+        return 0;
+    lua_pushnumber(L, at_ms > now_ms ? (double)(at_ms - now_ms) / 1000 : 0);
+    return 1;
+}
+
 static int l_node_id(lua_State *L)
 {
     lua_pushstring(L, worker_self->node_id);
@@ -248,6 +258,7 @@ const luaL_Reg native_node[] = {
     {"worker_pid", l_worker_pid},
     {"worker_count", l_worker_count},
     {"exiting", l_exiting},
+    {"exit_time", l_exit_time},
     {"node_id", l_node_id},
     {"hostname", l_hostname},
     {"version", l_version},

@@ -1,5 +1,5 @@
 // Timers: tasks without a request. C keeps only when; the function and its arguments are Lua's (lualib/abi/wait.lua).
-// Invariant: at most TIMERS_MAX are pending; at close each pending one runs once with premature true.
+// Invariant: at most TIMERS_MAX are pending; at the end each pending one runs once with premature true.
 #include "lua/bridge.h"
 
 #include "base/check.h"
@@ -99,9 +99,10 @@ static int l_set_timer_main(lua_State *L)
     return 0;
 }
 
-void timers_close(bridge_t *b)
+void timers_finish(bridge_t *b)
 {
-    while (!list_empty(&b->timers)) {
+    // What these begin is not among them: a function that starts itself anew would never end.
+    for (unsigned n = b->timers_pending; n > 0 && !list_empty(&b->timers); n--) {
         lua_timer_t *lt = CONTAINER_OF(b->timers.next, lua_timer_t, links);
         uint64_t id = lt->id;
         timer_free(lt);

@@ -149,6 +149,20 @@ static int script_install(worker_t *w, generation_t *g, char *why, size_t why_ca
     return phases_install(w->script_state, g, why, why_cap);
 }
 
+// Stopped at once there is less time, since the master waits no longer than that.
+enum { FINISH_MS = 2000, FINISH_AT_ONCE_MS = 600 };
+
+static void script_finish(worker_t *w)
+{
+    bridge_t *b = w->script_state;
+    if (!b)
+        return;
+    b->finish_at_ms = loop_now_ms(w->loop) + (w->draining ? FINISH_MS : FINISH_AT_ONCE_MS);
+    timers_finish(b);
+    while (b->timers_running && loop_now_ms(w->loop) < b->finish_at_ms)
+        loop_turn(w->loop, 20);
+}
+
 static void script_close(worker_t *w)
 {
     bridge_t *b = w->script_state;
@@ -156,7 +170,7 @@ static void script_close(worker_t *w)
         return;
     b->closing = true;
     watchdog_stop(b);
-    timers_close(b);
+    timers_finish(b); // those begun since, or all of them when the start failed
     while (!list_empty(&b->tasks))
         task_end(CONTAINER_OF(b->tasks.next, task_t, links));
     ASSERT(list_empty(&w->requests), "requests end before the script is closed");
@@ -211,6 +225,7 @@ static uint64_t script_memory(worker_t *w)
 const script_t script_lua = {
     .open = script_open,
     .install = script_install,
+    .finish = script_finish,
     .close = script_close,
     .enter_access = phases_enter_access,
     .enter = phases_enter,
