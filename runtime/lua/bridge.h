@@ -90,7 +90,8 @@ struct bridge {
     list_t socket_pools; // idle cosockets (socket_pool.c)
     list_t timers;       // pending (timer.c)
     unsigned timers_pending, timers_running;
-    uint64_t finish_at_ms; // when what still waits is cancelled, loop_now_ms; 0: the worker goes on
+    uint64_t
+        finish_at_ms; // when what still waits is cancelled, loop_now_ms; 0: the worker goes on
     struct tls_ctx *client_tls[2]; // of cosockets: without and with verification
     int32_t *free_slots;           // stack of slots
     uint32_t n_free_slots, n_slots;
@@ -190,7 +191,7 @@ void phases_close(bridge_t *b);
 // ---- native functions, by file: NULL-terminated lists for moongate.native ----
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],
     native_wait[], native_timer[], native_socket[], native_udp[], native_crypto[],
-    native_regex[], native_entity[], native_co[], native_file[];
+    native_regex[], native_entity[], native_co[], native_file[], native_ai[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void regex_open_type(lua_State *L);

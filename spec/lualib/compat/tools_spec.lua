@@ -163,100 +163,10 @@ describe("the sandbox", function()
 end)
 
 describe("a queue", function()
-  local Queue, sent, results, timers, slept
-  local wait = require("moongate.abi.wait")
-
-  local function handler(conf, entries)
-    sent[#sent + 1] = { conf = conf, entries = entries }
-    local result = table.remove(results, 1)
-    if result == "raise" then
-      error("bang", 0)
-    elseif result then
-      return nil, result
-    end
-    return true
-  end
-
-  local function run_timers(premature)
-    while #timers > 0 do
-      local timer = table.remove(timers, 1)
-      timer.fn(premature or false, timer.queue)
-    end
-  end
-
-  local function enqueue(entry, over)
-    local conf = { name = "q", max_batch_size = 2, max_coalescing_delay = 5, max_entries = 3, max_retry_time = 10 }
-    for key, value in pairs(over or {}) do
-      conf[key] = value
-    end
-    return Queue.enqueue(conf, handler, "conf", entry)
-  end
-
-  before_each(function()
-    sent, results, timers, slept = {}, {}, {}, {}
-    wait.timer_at = function(delay, fn, queue)
-      timers[#timers + 1] = { delay = delay, fn = fn, queue = queue }
-      return 1
-    end
-    wait.sleep = function(seconds)
-      slept[#slept + 1] = seconds
-      fake.mono = fake.mono + seconds
-    end
+  it("is the one that our own plugins use", function()
+    package.loaded["moongate.queue"] = { enqueue = function() end }
     package.loaded["kong.tools.queue"] = nil
-    Queue = tools("queue")
-  end)
-
-  it("waits for more, then sends batches", function()
-    enqueue("a")
-    assert.same(5, timers[1].delay)
-    enqueue("b")
-    assert.same(0, timers[2].delay)
-    enqueue("c")
-    run_timers()
-    assert.same({ { conf = "conf", entries = { "a", "b" } }, { conf = "conf", entries = { "c" } } }, sent)
-    assert.is_false(Queue.exists("q"))
-  end)
-
-  it("tries again, ever slower", function()
-    results = { "down", "raise" }
-    enqueue("a")
-    run_timers()
-    assert.same(3, #sent)
-    assert.same({ 0.01, 0.02 }, slept)
-    assert.truthy(fake.logged[2].text:find("trying again in 0.02 s: bang", 1, true))
-  end)
-
-  it("gives up when its time is over, and goes on with the next", function()
-    for i = 1, 40 do
-      results[i] = "down"
-    end
-    enqueue("a", { max_retry_delay = 1 })
-    run_timers()
-    local last = fake.logged[#fake.logged]
-    assert.same(4, last.level)
-    assert.truthy(last.text:find("1 entries are lost: down", 1, true))
-    assert.is_false(Queue.exists("q"))
-  end)
-
-  it("loses the oldest when it is full, and says so once", function()
-    for _, entry in ipairs({ "a", "b", "c", "d", "e" }) do
-      enqueue(entry, { max_batch_size = 10 })
-    end
-    run_timers()
-    assert.same({ "c", "d", "e" }, sent[1].entries)
-    assert.same(1, #fake.logged)
-  end)
-
-  it("is sent once at the worker's end", function()
-    results = { "down" }
-    enqueue("a")
-    run_timers(true)
-    assert.same(1, #sent)
-    assert.same({}, slept)
-  end)
-
-  it("has a name of its own for each plugin", function()
-    local params = Queue.get_plugin_params("http-log", { queue = { max_batch_size = 7 }, __plugin_id = "id" })
-    assert.same({ name = "http-log:id", log_tag = "http-log", max_batch_size = 7 }, params)
+    assert.equal(package.loaded["moongate.queue"], tools("queue"))
+    package.loaded["moongate.queue"], package.loaded["kong.tools.queue"] = nil, nil
   end)
 end)
