@@ -22,7 +22,8 @@ local function weak()
   return setmetatable({}, { __mode = "k" })
 end
 
--- conf -> {members = {group = true}, pass = do members pass?}; consumer -> {names, text}: its ACL groups, and those with its consumer groups.
+-- conf -> {members = {group = true}, pass = do members pass?}
+-- consumer -> {names, text}: its ACL groups; these and its consumer groups.
 local sets, own, joined = weak(), weak(), weak()
 
 local function set_of(conf)
