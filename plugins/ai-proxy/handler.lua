@@ -3,11 +3,13 @@
 -- Invariant: for a provider that speaks the client's format the body is spliced, never decoded, and
 -- the answer never enters Lua; only cross-format providers use the optional phases.
 
+local ai = require "moongate.abi.ai"
 local exchange = require "moongate.abi.exchange"
 local node = require "moongate.abi.node"
 
 local bridges = require "moongate.ai.bridges"
 local collect = require "moongate.ai.collect"
+local express = require "moongate.ai.express"
 local front_response = require "moongate.ai.anthropic.front_response"
 local openai = require "moongate.ai.openai"
 local plans = require "moongate.ai.plan"
@@ -57,6 +59,7 @@ local function plan_for(conf)
   local err
   plan, err = plans.build(conf, lookup, node.setting("ai_model_mismatch") == "replace")
   if plan and not plans.is_dynamic(conf) then
+    plan.express = express.build(plan)
     built[conf] = plan
   end
   return plan, err
@@ -240,10 +243,32 @@ local function is_multipart(content_type)
     and content_type:lower():find("^%s*multipart/form%-data") ~= nil
 end
 
+-- The usual request goes through C in one step; what the log phase needs is kept only if somebody
+-- reads it. False: this one is not usual.
+local function take_express(plan)
+  local taken, is_stream, usage_asked, logged = ai.apply(plan.express, plan.body_max_bytes)
+  if taken and logged and plan.statistics then
+    exchange.want("log")
+    kong.ctx.plugin.call = {
+      plan = plan,
+      model = plan.model,
+      stream = is_stream,
+      usage_asked = usage_asked,
+      service_tier = exchange.json_string("service_tier"),
+      request_bytes = exchange.body_size(),
+      started = ngx.now(),
+    }
+  end
+  return taken
+end
+
 function AiProxy:access(conf)
   local plan, err = plan_for(conf)
   if not plan then
     return refuse(400, err, conf.llm_format)
+  end
+  if plan.express and take_express(plan) then
+    return nil
   end
   local raw
   if plan.payloads then

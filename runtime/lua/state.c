@@ -28,7 +28,8 @@ __attribute__((used)) static const struct {
     mg_state_t *(*request)(void);
     int32_t (*json)(mg_str_t *why);
     double (*shared)(void);
-} ffi_files = {mg_state, mg_json_open, mg_now};
+    int32_t (*ai)(const void *plan, uint32_t *flags);
+} ffi_files = {mg_state, mg_json_open, mg_now, mg_ai_apply};
 
 static void add_functions(lua_State *L, const luaL_Reg *list)
 {
@@ -43,7 +44,7 @@ static int open_native(lua_State *L)
     static const luaL_Reg *const LISTS[] = {
         native_request, native_respond, native_node, native_shdict, native_wait,
         native_timer,   native_socket,  native_udp,  native_crypto, native_regex,
-        native_entity,  native_co,      native_file};
+        native_entity,  native_co,      native_file, native_ai};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
         add_functions(L, LISTS[i]);

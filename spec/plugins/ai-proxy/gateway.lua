@@ -63,6 +63,12 @@ function _M.new(spec)
   _G.kong = self.kong
   _G.ngx = { now = function() return self.now end, arg = {} }
   package.loaded["moongate.abi.exchange"] = exchange
+  -- The way through C is in spec/e2e/ai/express_spec.lua; here every request takes the Lua one.
+  package.loaded["moongate.abi.ai"] = {
+    plan = function()
+      return nil
+    end,
+  }
   package.loaded["moongate.abi.node"] = {
     setting = function(name) return (spec.settings or {})[name] end,
   }
