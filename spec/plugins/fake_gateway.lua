@@ -156,7 +156,7 @@ end
 -- Modules of ours that keep the faked ones.
 local function forget_modules()
   for name in pairs(package.loaded) do
-    if name:find("^moongate%.auth%.") then
+    if name:find("^moongate%.auth%.") or name:find("^moongate%.log%.") then
       package.loaded[name] = nil
     end
   end
