@@ -53,7 +53,8 @@ describe("an OpenAI-shaped provider's whole answer", function()
   end)
 
   it("loses the provider's cookies", function()
-    up:answer({ headers = { { "Content-Type", "application/json" }, { "Set-Cookie", "a=1" }, { "set-cookie", "b=2" } }, body = ai.ANSWER })
+    local cookies = { { "Content-Type", "application/json" }, { "Set-Cookie", "a=1" }, { "set-cookie", "b=2" } }
+    up:answer({ headers = cookies, body = ai.ANSWER })
     assert.header(nil, ai.post(gw, "chat", ai.ASK), "set-cookie")
   end)
 

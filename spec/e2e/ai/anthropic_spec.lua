@@ -56,9 +56,11 @@ describe("an OpenAI client before Anthropic", function()
 
   it("has its request translated, its own key taken away", function()
     local body = '{"model":"claude-test","messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"w\\u00e9?"},'
-      .. '{"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{\\"n\\":10000000000000001}"}}]},'
+      .. '{"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function",'
+      .. '"function":{"name":"f","arguments":"{\\"n\\":10000000000000001}"}}]},'
       .. '{"role":"tool","tool_call_id":"t1","content":"ok"}],"max_tokens":9999,"temperature":0.5,"stop":"x","seed":1,'
-      .. '"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"required":[]}}}],"tool_choice":"required"}'
+      .. '"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"required":[]}}}],'
+      .. '"tool_choice":"required"}'
     local response = ai.post(gw, "claude", body, { ["Content-Type"] = "text/plain" })
     assert.status(200, response)
     local request = up:last()
@@ -123,8 +125,8 @@ describe("an OpenAI client before Anthropic", function()
 
   it("gets an error when the provider's 200 is none", function()
     up:answer(ai.json('{"type":"odd"}'))
-    ai.assert_refused(500, "transformation failed from type anthropic://llm/v1/chat: 'content' not in anthropic://llm/v1/chat response",
-      ai.post(gw, "claude", ai.ASK))
+    local why = "transformation failed from type anthropic://llm/v1/chat: 'content' not in anthropic://llm/v1/chat response"
+    ai.assert_refused(500, why, ai.post(gw, "claude", ai.ASK))
     up:answer(ai.json("\31\139", 200, { ["Content-Encoding"] = "gzip" }))
     ai.assert_refused(502, "provider compressed its answer although identity was asked for", ai.post(gw, "claude", ai.ASK))
   end)
@@ -275,9 +277,8 @@ describe("an OpenAI client before Anthropic", function()
     local response = ai.post(gw, "payloads", ai.ASK)
     assert.same({ request = ai.ASK, response = response.body }, ai.logged(gw, response).ai.proxy.payload)
     ai.stream(up, { fixtures.text })
-    local bytes
-    bytes, _, response = ai.read_stream(gw, "payloads")
-    assert.same(bytes, ai.logged(gw, response).ai.proxy.payload.response)
+    local bytes, _, stream = ai.read_stream(gw, "payloads")
+    assert.same(bytes, ai.logged(gw, stream).ai.proxy.payload.response)
   end)
 
   it("never sees the key in the body", function()

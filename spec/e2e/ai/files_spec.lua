@@ -83,7 +83,8 @@ describe("the tutorial's file", function()
   setup(function()
     names = name_server(ADDRESS)
     local pair = certs.pair("api.openai.com")
-    local ok, started = pcall(upstream.start, { host = ADDRESS, port = 443, tls = { key = pair.key, certificate = pair.certificate } })
+    local tls = { key = pair.key, certificate = pair.certificate }
+    local ok, started = pcall(upstream.start, { host = ADDRESS, port = 443, tls = tls })
     up, refused = ok and started or nil, not ok and started
   end)
 
@@ -112,7 +113,7 @@ describe("the tutorial's file", function()
       local seen = up:last()
       assert.same({ "/v1/chat/completions", "api.openai.com", "Bearer sk-1" },
         { seen.target, seen:header("host"), seen:header("authorization") })
-      assert.same({ messages = { { role = "user", content = "Say hi" } }, model = "gpt-4o", max_tokens = 512 }, cjson.decode(seen.body))
+      assert.same(body:sub(1, -2) .. ',"model":"gpt-4o","max_tokens":512}', seen.body)
       ai.stream(up, { ai.HELLO, ai.DONE })
       local bytes, ending = ai.read_stream(gw, "ai/chat")
       assert.same({ ai.HELLO .. ai.DONE, "end" }, { bytes, ending })

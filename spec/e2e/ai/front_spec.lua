@@ -10,7 +10,12 @@ local site = require("e2e.support.site")
 local cjson = require("cjson")
 
 local ASK = '{"model":"MODEL","max_tokens":64,"messages":[{"role":"user","content":"hi"}]}'
-local CLIENT = { Authorization = false, ["X-Api-Key"] = "client-key", ["Anthropic-Version"] = "2023-06-01", ["Anthropic-Beta"] = "b1" }
+local CLIENT = {
+  Authorization = false,
+  ["X-Api-Key"] = "client-key",
+  ["Anthropic-Version"] = "2023-06-01",
+  ["Anthropic-Beta"] = "b1",
+}
 
 local function ask(model, stream)
   return (ASK:gsub("MODEL", model):gsub("}$", stream and ',"stream":true}' or "}"))
@@ -87,8 +92,8 @@ describe("an Anthropic client before Anthropic", function()
     assert.same(text, response.body)
     response = ai.post(gw, "claude", ask("other"), CLIENT)
     assert.status(400, response)
-    assert.same({ type = "error", error = { type = "invalid_request_error", message = "cannot use own model - must be: claude-test" } },
-      response:json())
+    local failure = { type = "invalid_request_error", message = "cannot use own model - must be: claude-test" }
+    assert.same({ type = "error", error = failure }, response:json())
   end)
 end)
 
@@ -104,7 +109,8 @@ describe("an Anthropic client before an OpenAI-shaped provider", function()
   end)
 
   it("has its request translated, its own key taken away", function()
-    local body = '{"model":"gpt-4o","max_tokens":64,"system":"Be kind.","messages":[{"role":"user","content":[{"type":"text","text":"h\\u00e9"}]}],'
+    local body = '{"model":"gpt-4o","max_tokens":64,"system":"Be kind.",'
+      .. '"messages":[{"role":"user","content":[{"type":"text","text":"h\\u00e9"}]}],'
       .. '"tools":[{"name":"f","input_schema":{"type":"object","required":[]}}]}'
     local response = ai.post(gw, "gpt", body, CLIENT)
     assert.status(200, response)
@@ -115,7 +121,8 @@ describe("an Anthropic client before an OpenAI-shaped provider", function()
       assert.is_nil(request:header(name))
     end
     local got = cjson.decode(request.body)
-    assert.same({ { role = "system", content = "Be kind." }, { role = "user", content = { { type = "text", text = "hé" } } } }, got.messages)
+    assert.same({ role = "system", content = "Be kind." }, got.messages[1])
+    assert.same({ role = "user", content = { { type = "text", text = "hé" } } }, got.messages[2])
     assert.same({ "gpt-4o", 64 }, { got.model, got.max_tokens or got.max_completion_tokens })
     assert.truthy(request.body:find('"parameters":{"type":"object","required":[]}', 1, true))
   end)
@@ -153,7 +160,8 @@ describe("an Anthropic client before an OpenAI-shaped provider", function()
     assert.same("message_start block_start block_delta block_delta block_stop message_delta message_stop", names(list))
     assert.same("gpt-x", list[1].data.message.model)
     assert.same("Hello é", list[3].data.delta.text .. list[4].data.delta.text)
-    assert.same({ "end_turn", 7, 13 }, { list[6].data.delta.stop_reason, list[6].data.usage.output_tokens, list[6].data.usage.input_tokens })
+    local last = list[6].data
+    assert.same({ "end_turn", 7, 13 }, { last.delta.stop_reason, last.usage.output_tokens, last.usage.input_tokens })
     assert.header("text/event-stream", response, "content-type")
     assert.same(25, ai.logged(gw, response).ai.proxy.usage.total_tokens)
   end)

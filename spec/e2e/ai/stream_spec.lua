@@ -45,7 +45,8 @@ describe("a stream of an OpenAI-shaped provider", function()
   for _, case in ipairs(STREAMS) do
     it("passes byte for byte: " .. case[1], function()
       ai.stream(up, { case[2] })
-      for _, ask in ipairs({ { "bare", ai.ASK_STREAM, case[2] }, { "chat", ASKED, case[2] }, { "chat", ai.ASK_STREAM, case[3] or case[2] } }) do
+      local hidden = case[3] or case[2]
+      for _, ask in ipairs({ { "bare", ai.ASK_STREAM, case[2] }, { "chat", ASKED, case[2] }, { "chat", ai.ASK_STREAM, hidden } }) do
         local bytes, ending, response = ai.read_stream(gw, ask[1], ask[2])
         assert.same(ask[3], bytes)
         assert.same("end", ending)
@@ -119,14 +120,19 @@ describe("a stream of an OpenAI-shaped provider", function()
       c:send("0\r\n\r\n")
     end)
     for _, ask in ipairs({ ai.ASK_STREAM, ASKED }) do
-      local bytes, ending, response = ai.read_stream(gw, "chat", ask)
-      assert.same("end", ending)
-      assert.same(ask == ASKED and table.concat(pieces) or table.concat(pieces, "", 1, 8) .. ai.DONE, bytes)
+      local c, response = ai.open_stream(gw, "chat", ask)
       for i = 1, 8 do
-        assert.same(pieces[i], response.pieces[i].data)
-        local late = response.pieces[i].at - sent_at[i]
+        local event = response:next_event()
+        assert.same(pieces[i], ai.event(event.data))
+        local late = event.at - sent_at[i]
         assert.truthy(late < 0.015 * sched.slow, ("event %d came %.1f ms late"):format(i, late * 1000))
       end
+      if ask == ASKED then
+        assert.same(ai.USAGE_EVENT, ai.event(response:next_event().data))
+      end
+      assert.same("[DONE]", response:next_event().data)
+      assert.is_nil(response:next_event())
+      c:close()
     end
   end)
 
@@ -185,7 +191,8 @@ describe("a stream of an OpenAI-shaped provider", function()
     up:on(function(c)
       c:read_request()
       local text = ai.HELLO .. ai.DONE
-      c:send(SSE .. "Transfer-Encoding: chunked\r\n\r\n" .. ("%x\r\n"):format(#text) .. text .. "\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil")
+      local whole = ("%x\r\n"):format(#text) .. text .. "\r\n0\r\n\r\n"
+      c:send(SSE .. "Transfer-Encoding: chunked\r\n\r\n" .. whole .. "HTTP/1.1 200 OK\r\n\r\nevil")
       pcall(c.wait_closed, c)
     end)
     local c, response = ai.open_stream(gw, "chat")
@@ -203,9 +210,8 @@ describe("a stream of an OpenAI-shaped provider", function()
       assert.same(text, response.body)
       assert.header("application/json", response, "content-type")
     end
-    local response = ai.post(gw, "chat", ai.ASK_STREAM)
     up:answer(ai.json(ai.ANSWER))
-    response = ai.post(gw, "chat", ai.ASK_STREAM)
+    local response = ai.post(gw, "chat", ai.ASK_STREAM)
     assert.same(13, ai.logged(gw, response).ai.proxy.usage.total_tokens)
   end)
 
