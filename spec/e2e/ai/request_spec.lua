@@ -141,6 +141,18 @@ describe("a request for an OpenAI-shaped provider", function()
     assert.same('k"1', cjson.decode((sent("body", '{"key":"mine",' .. MESSAGES .. "}"))).key)
   end)
 
+  it("leaves no key in any log, neither the client's nor the provider's", function()
+    local keys = { "provider-key", "client-key", "k/1", "k%2F1", 'k\\"1', "mine-too" }
+    local headers = { ["X-Api-Key"] = "client-key", ["Api-Key"] = "client-key" }
+    for _, path in ipairs({ "chat?key=mine-too&api_key=client-key", "query?key=mine-too", "body", "override" }) do
+      local entry = cjson.encode(ai.logged(gw, ai.post(gw, path, ai.ASK, headers))):gsub("\\/", "/")
+      for _, key in ipairs(keys) do
+        assert.is_nil(entry:find(key, 1, true), path .. " shows " .. key .. ": " .. entry)
+      end
+    end
+    assert.is_nil(gw:errors():find("provider-key", 1, true))
+  end)
+
   it("fills templates, or is refused when it lacks a value", function()
     assert.same("m1", cjson.decode((sent("header", ai.ASK, { ["X-Model"] = "m1" }))).model)
     assert.same("m2", cjson.decode((sent("captures/m2", ai.ASK))).model)
