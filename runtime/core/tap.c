@@ -35,32 +35,53 @@ void tap_head(tap_t *t, unsigned status, str_t content_type, str_t content_encod
     t->off = t->overflow = encoded || status != 200;
 }
 
-static double number_of(str_t object, str_t name, double otherwise)
+// The members of an object, found in one pass.
+typedef struct view {
+    json_member_t *members;
+    uint32_t n;
+} view_t;
+
+static bool view_open(view_t *v, arena_t *a, str_t object)
 {
-    str_t raw;
-    double value;
-    return json_get(object, name, &raw) && json_number(raw, &value) == 0 ? value : otherwise;
+    json_error_t err;
+    return json_object(object, a, &v->members, &v->n, &err) == 0;
 }
 
-static void read_details(tap_t *t, str_t usage)
+// Raw text of a member; {NULL, 0} when it is absent.
+static str_t view_get(const view_t *v, str_t name)
 {
-    str_t details;
-    if (json_get(usage, STR("prompt_tokens_details"), &details))
-        t->cached_tokens = number_of(details, STR("cached_tokens"), t->cached_tokens);
-    if (json_get(usage, STR("completion_tokens_details"), &details))
-        t->reasoning_tokens = number_of(details, STR("reasoning_tokens"), t->reasoning_tokens);
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (!v->members[i].key_escaped && str_eq(v->members[i].key, name))
+            return v->members[i].value;
+    }
+    return str_make(NULL, 0);
+}
+
+static double number_in(str_t raw, double otherwise)
+{
+    double value;
+    return raw.p && json_number(raw, &value) == 0 ? value : otherwise;
+}
+
+static double detail_in(str_t details, str_t name, double otherwise)
+{
+    str_t raw;
+    return details.p && json_get(details, name, &raw) ? number_in(raw, otherwise) : otherwise;
 }
 
 // Counters are cumulative where vendors repeat them: the last value wins. True when `usage` is an object.
-static bool read_usage(tap_t *t, str_t object)
+static bool read_usage(tap_t *t, arena_t *a, str_t usage)
 {
-    str_t usage;
-    if (!json_get(object, STR("usage"), &usage) || json_value_type(usage) != JSON_OBJECT)
+    view_t v;
+    if (!usage.p || usage.p[0] != '{' || !view_open(&v, a, usage))
         return false;
-    t->prompt_tokens = number_of(usage, STR("prompt_tokens"), t->prompt_tokens);
-    t->completion_tokens = number_of(usage, STR("completion_tokens"), t->completion_tokens);
-    t->total_tokens = number_of(usage, STR("total_tokens"), t->total_tokens);
-    read_details(t, usage);
+    t->prompt_tokens = number_in(view_get(&v, STR("prompt_tokens")), t->prompt_tokens);
+    t->completion_tokens = number_in(view_get(&v, STR("completion_tokens")), t->completion_tokens);
+    t->total_tokens = number_in(view_get(&v, STR("total_tokens")), t->total_tokens);
+    t->cached_tokens = detail_in(view_get(&v, STR("prompt_tokens_details")), STR("cached_tokens"),
+                                 t->cached_tokens);
+    t->reasoning_tokens = detail_in(view_get(&v, STR("completion_tokens_details")),
+                                    STR("reasoning_tokens"), t->reasoning_tokens);
     return true;
 }
 
@@ -73,29 +94,34 @@ static void copy_string(char *out, size_t cap, str_t raw)
     out[n] = '\0';
 }
 
-static void read_model(tap_t *t, str_t object)
-{
-    str_t raw;
-    if (!t->model[0] && json_get(object, STR("model"), &raw))
-        copy_string(t->model, sizeof t->model, raw);
-}
-
 // The first choice's finish_reason, when it is a string.
-static void read_finish(tap_t *t, str_t object)
+static void read_finish(tap_t *t, str_t choices)
 {
-    str_t choices, choice, reason;
-    if (!json_get(object, STR("choices"), &choices) || !json_next(&choices, &choice) ||
+    str_t choice, reason;
+    if (!choices.p || !json_next(&choices, &choice) ||
         !json_get(choice, STR("finish_reason"), &reason) || json_value_type(reason) != JSON_STRING)
         return;
     copy_string(t->finish_reason, sizeof t->finish_reason, reason);
     t->done = true;
 }
 
-static void read_json(tap_t *t, str_t text)
+// What one object says: a whole answer, or an event's data. True when it carries usage and no choice.
+static bool read_object(tap_t *t, str_t text)
 {
-    read_usage(t, text);
-    read_model(t, text);
-    read_finish(t, text);
+    arena_t a;
+    view_t v;
+    bool only_usage = false;
+    arena_init(&a);
+    if (view_open(&v, &a, text)) {
+        str_t choices = view_get(&v, STR("choices")), rest = choices, first;
+        bool usage = read_usage(t, &a, view_get(&v, STR("usage")));
+        if (!t->model[0])
+            copy_string(t->model, sizeof t->model, view_get(&v, STR("model")));
+        read_finish(t, choices);
+        only_usage = usage && !(choices.p && json_next(&rest, &first));
+    }
+    arena_dispose(&a);
+    return only_usage;
 }
 
 // ---- events ----
@@ -113,10 +139,15 @@ static size_t content_size(str_t data)
     return n;
 }
 
-static bool has_choices(str_t data)
+// Whether the event names a reason: most events say null, and need not be read for it.
+static bool has_finish(str_t data)
 {
-    str_t choices, first;
-    return json_get(data, STR("choices"), &choices) && json_next(&choices, &first);
+    ptrdiff_t at = str_find(data, STR("\"finish_reason\""));
+    if (at < 0)
+        return false;
+    str_t rest = str_trim(str_from_at(data, (size_t)at + 15));
+    str_t value = str_trim(str_from_at(rest, 1));  // behind the colon
+    return value.n && value.p[0] == '"';
 }
 
 // True when the event is the usage event that the client did not ask for.
@@ -134,13 +165,10 @@ static bool read_event(tap_t *t, str_t event)
     t->content_bytes += content;
     if (!t->first_event_us && (content || t->events > 1))
         t->first_event_us = clock_mono_us();
-    read_model(t, data);
-    if (str_find(data, STR("\"finish_reason\"")) >= 0)
-        read_finish(t, data);
     if (str_starts(str_trim(data), STR("{\"error\"")))
         t->failed = true;
-    bool usage = str_find(data, STR("\"usage\"")) >= 0 && read_usage(t, data);
-    return usage && t->hide_usage && !has_choices(data);
+    bool worth_reading = !t->model[0] || has_finish(data) || str_find(data, STR("\"usage\"")) >= 0;
+    return worth_reading && read_object(t, data) && t->hide_usage;
 }
 
 // What goes on of a run: t->kept, then data[from..upto). Looked at so far: data[0..upto).
@@ -264,14 +292,14 @@ static void feed_json(tap_t *t, str_t data, bool eof)
     if (t->overflow)
         return;
     if (eof && t->held.n == 0) {
-        read_json(t, data);
+        read_object(t, data);
     } else if (t->held.n + data.n > JSON_MAX) {
         t->overflow = true;
         buf_dispose(&t->held);
     } else {
         buf_append(&t->held, data);
         if (eof)
-            read_json(t, buf_str(&t->held));
+            read_object(t, buf_str(&t->held));
     }
 }
 
