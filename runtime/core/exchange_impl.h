@@ -1,4 +1,4 @@
-// Inside of the exchange, for its two files only.
+// Inside of the exchange, for its three files only.
 #pragma once
 
 #include "core/exchange.h"
@@ -28,7 +28,13 @@ struct exchange {
     chunked_t chunked;
 };
 
-extern const sock_events_t exchange_events;
+extern const sock_events_t exchange_events;  // exchange_read.c
+
+// The try failed: another one, or the end of the response, or its end in an error. May end the request.
+void exchange_failed(exchange_t *x, int err);
+// The upstream has read_timeout_ms for its next bytes.
+void exchange_await_response(exchange_t *x);
+void exchange_on_drain(sock_t *s);
 
 // Whether the request's body goes out as it comes (nobody collected it and it is not here yet).
 bool exchange_streams_body(const request_t *r);

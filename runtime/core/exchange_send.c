@@ -87,8 +87,8 @@ static void put_forwarded(wire_t *w, const request_t *r)
     wire_number_line(w, hdr_name(HDR_X_FORWARDED_PORT),
                r->forwarded_port ? r->forwarded_port : r->conn->port);
     wire_line(w, hdr_name(HDR_X_FORWARDED_PATH), path);
-    if (r->route && r->route->strip_path && r->match.prefix > 1)
-        wire_line(w, hdr_name(HDR_X_FORWARDED_PREFIX), str_make(r->path.p, r->match.prefix));
+    if (r->route && r->route->strip_path && r->prefix > 1)
+        wire_line(w, hdr_name(HDR_X_FORWARDED_PREFIX), str_make(r->path.p, r->prefix));
     wire_line(w, hdr_name(HDR_X_REAL_IP), str_from(r->client_ip));
     wire_line(w, hdr_name(HDR_X_KONG_REQUEST_ID), str_make(r->id, 32));
     wire_put(w, STR("Via: 1.1 moongate/" MOONGATE_VERSION "\r\n"));
@@ -135,14 +135,20 @@ static void put_framing(wire_t *w, exchange_t *x, bool known, size_t length)
     }
 }
 
-static str_t head_text(exchange_t *x, bool known, size_t length)
+// Most heads are written from the stack: the socket copies what the kernel does not take.
+typedef struct head_room {
+    char text[3072];
+} head_room_t;
+
+static str_t head_text(exchange_t *x, head_room_t *stack, bool known, size_t length)
 {
     request_t *r = x->r;
     upstream_request_t *up = &r->up;
     str_t host = host_value(x);
     headers_strip_hop_by_hop(&r->head.headers);
     size_t room = room_for(r, host);
-    char *text = arena_alloc(&r->arena, room);
+    bool fits = room <= sizeof stack->text;
+    char *text = fits ? stack->text : arena_alloc(&r->arena, room);
     wire_t w = {.p = text, .end = text + room};
     wire_put(&w, up->method);
     wire_put(&w, STR(" "));
@@ -172,7 +178,7 @@ static int write_all(sock_t *s, const str_t *iov, uint32_t n)
     return err;
 }
 
-static int write_document(exchange_t *x)
+static int write_document(exchange_t *x, head_room_t *stack)
 {
     request_t *r = x->r;
     uint32_t max = json_doc_max_slices(r->doc);
@@ -180,21 +186,22 @@ static int write_document(exchange_t *x)
     size_t total;
     uint32_t n = json_doc_slices(r->doc, iov + 1, &total);
     ASSERT(n <= max, "a document has at most its slices");
-    iov[0] = head_text(x, true, total);
+    iov[0] = head_text(x, stack, true, total);
     return write_all(x->u->sock, iov, n + 1);
 }
 
 int exchange_write_request(exchange_t *x)
 {
     request_t *r = x->r;
+    head_room_t stack __attribute__((uninitialized));
     if (r->doc && !r->new_body.p)
-        return write_document(x);
+        return write_document(x, &stack);
     if (exchange_streams_body(r)) {
-        str_t head = head_text(x, false, 0);
+        str_t head = head_text(x, &stack, false, 0);
         return sock_write(x->u->sock, &head, 1);
     }
     str_t body = r->new_body.p ? r->new_body : buf_str(&r->body.data);
-    str_t iov[2] = {head_text(x, true, body.n), body};
+    str_t iov[2] = {head_text(x, &stack, true, body.n), body};
     return write_all(x->u->sock, iov, body.n ? 2 : 1);
 }
 

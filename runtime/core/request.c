@@ -99,7 +99,8 @@ static bool is_tls(const request_t *r)
                                               : r->conn->tls;
 }
 
-static void find_route(request_t *r)
+// True when the route is there but not for this protocol.
+static bool find_route(request_t *r)
 {
     uint8_t source[16];
     client_addr_bytes(&r->client, source);
@@ -115,10 +116,18 @@ static void find_route(request_t *r)
         .source_port = addr_port(&r->client),
         .destination_port = r->conn->port,
     };
-    router_match(r->gen->router, &in, &r->match);
-    r->route = r->match.route;
+    route_match_t match __attribute__((uninitialized));  // large, and the router fills it
+    router_match(r->gen->router, &in, &match);
+    r->route = match.route;
     r->service = r->route ? r->route->service : NULL;
+    r->prefix = (uint32_t)match.prefix;
+    if (r->route && match.n_captures) {
+        route_match_t *kept = arena_alloc(&r->arena, sizeof *kept);
+        *kept = match;
+        r->captured = kept;
+    }
     r->routed_us = clock_mono_us();
+    return r->route && match.wrong_protocol;
 }
 
 static void redirect_to_https(request_t *r)
@@ -193,13 +202,13 @@ void request_start(request_t *r)
         status_handle(r);
         return;
     }
-    find_route(r);
+    bool wrong_protocol = find_route(r);
     if (!r->route) {
         r->phases = generation_global_phases(r->gen) & ~(uint32_t)(PHASE_REWRITE | PHASE_ACCESS);
         respond_error(r, 404, "no Route matched with those values");
         return;
     }
-    if (r->match.wrong_protocol) {
+    if (wrong_protocol) {
         redirect_to_https(r);
         return;
     }

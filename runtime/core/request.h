@@ -92,7 +92,8 @@ struct request {
     body_t body;
 
     // Routing.
-    route_match_t match;
+    const route_match_t *captured; // what the route's regex captured, or NULL
+    uint32_t prefix;               // bytes of path that the route's path matched
     const route_t *route;       // NULL: none
     const service_t *service;   // NULL: none
     uint32_t phases;            // phases that still have plugins for this request (PHASE_*); plugins may add bits
@@ -138,7 +139,7 @@ struct request {
     bool finished;              // log phase ran; freed when holds is 0
     bool out_failed;            // a write to the client failed; its connection is to be closed
     unsigned n_out;             // slices gathered for the client, written by respond_flush
-    str_t out[32];
+    str_t out[12];
     char chunk_line[24];        // of the chunk gathered first
 
     arena_t arena;              // last: everything above starts as zero

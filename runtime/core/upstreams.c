@@ -70,7 +70,7 @@ void upstreams_prepare(request_t *r)
     up->read_timeout_ms = s->read_timeout_ms;
     up->retries = s->retries;
     up->tls_verify = s->tls_verify;
-    up->path = router_upstream_path(&r->arena, r->route, s->path, r->path, r->match.prefix);
+    up->path = router_upstream_path(&r->arena, r->route, s->path, r->path, r->prefix);
 }
 
 int upstreams_select(request_t *r, str_t name)

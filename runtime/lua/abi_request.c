@@ -33,8 +33,8 @@ static str_t server_ip(request_t *r)
 
 static str_t route_prefix(const request_t *r)
 {
-    bool stripped = r->route && r->route->strip_path && r->match.prefix > 0;
-    return stripped ? str_make(r->path.p, r->match.prefix) : str_make(NULL, 0);
+    bool stripped = r->route && r->route->strip_path && r->prefix > 0;
+    return stripped ? str_make(r->path.p, r->prefix) : str_make(NULL, 0);
 }
 
 static str_t none_if_empty(str_t s)

@@ -214,8 +214,8 @@ static int l_tls(lua_State *L)
 static int l_captures(lua_State *L)
 {
     request_t *r = request_check(L);
-    const route_match_t *m = &r->match;
-    if (m->n_captures == 0)
+    const route_match_t *m = r->captured;
+    if (!m)
         return 0;
     lua_createtable(L, 0, 2);
     lua_newtable(L);
