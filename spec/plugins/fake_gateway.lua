@@ -185,6 +185,11 @@ function M.new(plugin, spec)
   }
   package.loaded["moongate.abi.response"] = {
     set_header = function(name, value) self.response[name] = value end,
+    add_header = function(name, value)
+      self.response[name] = self.response[name] and self.response[name] .. ", " .. value or value
+    end,
+    clear_header = function(name) self.response[name] = nil end,
+    header = function(name) return self.response[name] end,
     source = function() return spec.source end, status = function() return spec.status end,
     bytes_out = function() return spec.bytes_out end,
   }
