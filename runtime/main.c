@@ -20,6 +20,7 @@
 #include "core/node.h"
 #include "io/addr.h"
 #include "lua/loader.h"
+#include "lua/program.h"
 #include "lua/script.h"
 
 enum { EXIT_USAGE = 2, EXIT_DRAINING = 3, FLAGS_MAX = 256 };
@@ -165,6 +166,9 @@ static const char HELP[] =
     "  stop                      end it after the drain delay, letting requests finish\n"
     "  quit                      the same without the delay\n"
     "  health                    ask it: exit code 0 ready, 1 down, 3 draining\n"
+    "  test [DIR|FILE...]        run specs of plugins (moongate test --help)\n"
+    "  plugin new NAME [DIR]     write a plugin, its spec and a configuration to start from\n"
+    "  plugin check DIR          say what is wrong with a plugin before it runs\n"
     "  settings                  every setting, its default and what it does\n"
     "  version                   print the version\n"
     "\n"
@@ -526,6 +530,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], c->name) == 0 && (!c->second || strcmp(second, c->second) == 0))
             return run_command(c, argc - (c->second ? 3 : 2), argv + (c->second ? 3 : 2));
     }
+    if (is_one_of(argv[1], "test", "plugin", "plugin"))
+        return program_run("moongate.cli", argc - 1, argv + 1);
     if (strcmp(argv[1], "config") == 0) {
         fputs("Usage: moongate config validate|dump FILE|DIR...\n", stderr);
         return EXIT_USAGE;

@@ -63,6 +63,11 @@ function _M.get(name)
   return handler, nil, true
 end
 
+-- Handlers are loaded anew when they are next asked for: for specs, between two gateways.
+function _M.forget()
+  loaded = {}
+end
+
 -- Is the phase one that runs only for requests that asked for it (exchange.want)?
 function _M.is_optional(handler, name)
   local optional = handler.OPTIONAL

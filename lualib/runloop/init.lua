@@ -71,6 +71,12 @@ local function prepare()
   }
 end
 
+-- The next generation loads its plugins anew and runs their init_worker: for specs.
+function _M.forget_plugins()
+  handlers.forget()
+  started = {}
+end
+
 -- Called by C with the generation's number. {phases = {name = mask}, access, response,
 -- header_filter, body_filter, log = chains by route index + 1, compile(index + 1), forget()}, or
 -- nil, why.

@@ -27,7 +27,7 @@ enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SERIES_MAX = 20000 };
 // ---- shared memory ----
 
 // The names and sizes that plugins written for Kong expect.
-static int create_dicts(const settings_t *s)
+int master_create_dicts(const settings_t *s)
 {
     static const struct {
         const char *name;
@@ -56,7 +56,7 @@ static int create_shared(master_t *m)
 {
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || create_dicts(m->s) != 0) {
+    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || master_create_dicts(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",

@@ -119,7 +119,7 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-static int l_tcp(lua_State *L)
+static csock_t *push_new(lua_State *L, const task_t *task)
 {
     csock_t *s = lua_newuserdata(L, sizeof *s);
     *s = (csock_t){.anchor = LUA_NOREF,
@@ -127,10 +127,15 @@ static int l_tcp(lua_State *L)
                    .send_ms = TIMEOUT_MS,
                    .read_ms = TIMEOUT_MS};
     list_init(&s->links);
-    const task_t *task = bridge_self()->task;
     s->owner = task ? task->serial : 0;
     luaL_getmetatable(L, TCP_TYPE);
     lua_setmetatable(L, -2);
+    return s;
+}
+
+static int l_tcp(lua_State *L)
+{
+    push_new(L, bridge_self()->task);
     return 1;
 }
 
@@ -144,6 +149,11 @@ static void begin(csock_t *s, task_t *task, sock_t *sock, unsigned reused)
     buf_clear(&s->in);
     list_push_back(&task->sockets, &s->links);
     sock_own(sock, &csock_events, s);
+}
+
+void csock_adopt(lua_State *L, task_t *task, sock_t *sock)
+{
+    begin(push_new(L, task), task, sock, 0);
 }
 
 // ---- connecting ----

@@ -33,6 +33,8 @@ typedef struct csock {
 
 // The socket of argument 1, which must be this task's.
 csock_t *csock_check(lua_State *L);
+// Pushes a cosocket of that task over a connected socket (taken): what an accepted connection becomes.
+void csock_adopt(lua_State *L, task_t *task, sock_t *sock);
 // Text of an error as OpenResty words it.
 const char *csock_error(int err);
 // Closes the connection; waits under way end with "closed" only if `cancel` is false.

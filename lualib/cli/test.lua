@@ -1,0 +1,222 @@
+-- `moongate test`: busted inside the gateway's own process, in a task that may wait, with the globals and
+-- modules that plugins have. Our options are taken out, the others are busted's.
+-- Invariant: specs may use sockets, sleeps and timers anywhere but inside gsub callbacks and table.sort.
+
+local host = require "moongate.spec.host"
+
+local HELP = [[
+Usage: moongate test [OPTION...] [DIR|FILE...]      (./spec without any)
+Runs specs (files *_spec.lua, written for busted) inside the gateway: ngx, kong, cosockets, timers are there.
+
+  --tap                 results as TAP              --junit FILE   results as JUnit XML into FILE
+  -o, --output NAME     another output of busted's  -v, --verbose  more about errors
+  --plugin-dir DIR      where plugins are (again for more); found by themselves: directories above the specs
+                        that hold plugins/, kong/plugins/ or handler.lua
+  --coverage            which lines of the plugins ran; --coverage-file FILE writes it line by line (LCOV)
+  --watch               runs again when a file has changed
+  --filter PATTERN, -t, --tags TAGS, --exclude-tags TAGS, --shuffle, --repeat N, --list, -p PATTERN:
+                        as in busted
+
+In specs: local gw = require "moongate.spec" (docs/plugin-tutorial.md); "spec.helpers" serves specs written for Kong.
+Exit code: 0 all passed, 1 some failed or nothing was found, 2 wrong use.
+]]
+
+local EXIT = {} -- marks the error that os.exit raises here
+
+local VALUED = { ["--plugin-dir"] = "dirs", ["--junit"] = "junit", ["--coverage-file"] = "coverage_file" }
+local BUSTED_VALUED = {}
+for name in ([[-p --pattern --exclude-pattern -e -o --output -C --directory -f --config-file -t --tags --exclude-tags --filter
+  --filter-out -m --lpath --cpath -r --run --repeat --seed --lang --loaders --helper -Xoutput -Xhelper]]):gmatch("%S+") do
+  BUSTED_VALUED[name] = true
+end
+local OUTPUTS = { tap = "TAP", junit = "junit" }
+
+local function note(opts, name, value)
+  if name == "dirs" then
+    table.insert(opts.dirs, value)
+  else
+    opts[name] = value
+  end
+end
+
+-- Takes argument i, and what follows it; the last index taken, or nil and what is wrong.
+local function take(opts, args, i)
+  local arg = args[i]
+  local name, value = arg:match("^(%-%-[%w-]+)=(.*)$")
+  name = name or arg
+  local field = VALUED[name]
+  if field then
+    if not value then
+      i, value = i + 1, args[i + 1]
+    end
+    if not value then
+      return nil, name .. " needs a value"
+    end
+    note(opts, field, value)
+  elseif arg == "--help" or arg == "-h" or arg == "--tap" or arg == "--coverage" or arg == "--watch" then
+    opts[arg:gsub("^%-+", "")] = true
+  elseif BUSTED_VALUED[name] then
+    table.insert(opts.busted, arg)
+    if not value then
+      i = i + 1
+      table.insert(opts.busted, OUTPUTS[args[i]] or args[i])
+    end
+  else
+    table.insert(opts.busted, arg)
+    if arg:sub(1, 1) ~= "-" then
+      table.insert(opts.paths, arg)
+    end
+  end
+  return i
+end
+
+local function parse(args)
+  local opts = { dirs = {}, busted = {}, paths = {} }
+  local i = 1
+  while i <= #args do
+    local last, err = take(opts, args, i)
+    if not last then
+      return nil, err
+    end
+    i = last + 1
+  end
+  if opts.tap then
+    table.insert(opts.busted, "--output=TAP")
+  elseif opts.junit then
+    table.insert(opts.busted, "--output=junit")
+    table.insert(opts.busted, "-Xoutput")
+    table.insert(opts.busted, opts.junit)
+  end
+  opts.coverage = opts.coverage or opts.coverage_file ~= nil
+  return opts
+end
+
+local function kind(path)
+  return require("lfs").attributes(path, "mode")
+end
+
+-- Adds the directories from `path` upwards (inside the working directory) that hold plugins.
+local function find_plugins(path)
+  local at = path:gsub("/+$", "")
+  if kind(at) ~= "directory" then
+    at = at:match("^(.*)/[^/]*$") or "."
+  end
+  for _ = 1, 8 do
+    if kind(at .. "/kong/plugins") or kind(at .. "/plugins") then
+      host.add_plugin_dir(at)
+    elseif kind(at .. "/handler.lua") then
+      host.add_plugin_dir(at:match("^(.*)/[^/]*$") or "..")
+    end
+    local above = at:match("^(.*)/[^/]*$")
+    if at == "." or at == "" or not above and at ~= "." and path:sub(1, 1) == "/" then
+      return
+    end
+    at = above or "."
+  end
+end
+
+-- The C searchers of package.path look below the working directory and below each plugin directory.
+local function extend_path()
+  local parts = {}
+  for _, dir in ipairs(host.plugin_dirs) do
+    if dir ~= "." then
+      parts[#parts + 1] = dir .. "/?.lua;" .. dir .. "/?/init.lua"
+    end
+  end
+  parts[#parts + 1] = "./?.lua;./?/init.lua"
+  package.path = table.concat(parts, ";") .. ";" .. package.path
+end
+
+local function prepare(program, opts)
+  host.program = program
+  setmetatable(_G, nil) -- no warnings about globals: specs have some
+  for _, dir in ipairs(opts.dirs) do
+    host.add_plugin_dir(dir)
+  end
+  for _, path in ipairs(#opts.paths > 0 and opts.paths or { "spec" }) do
+    find_plugins(path)
+  end
+  find_plugins(".")
+  host.install_search()
+  extend_path()
+  require "moongate.spec"
+  require "moongate.runloop.handlers"
+  if not package.searchpath("spec.helpers", package.path) then
+    package.preload["spec.helpers"] = function()
+      return require "moongate.spec.helpers"
+    end
+  end
+end
+
+-- What every suite has: our assertions, things closed at the end of each file, a fresh world for each test.
+local function subscribe()
+  local busted = require "busted"
+  local unit = require "moongate.spec.unit"
+  require("moongate.spec.asserts").register()
+  busted.subscribe({ "test", "start" }, function()
+    unit.refresh()
+    return nil, true
+  end)
+  busted.subscribe({ "file", "end" }, function(file)
+    unit.clock.release()
+    local err = host.close_all()
+    if err then
+      busted.publish({ "error", "file" }, file, nil, tostring(err), {})
+    end
+    return nil, true
+  end)
+end
+
+local function run_busted(opts)
+  local exit = os.exit
+  os.exit = function(code) -- luacheck: ignore 122
+    error({ EXIT, code }, 0)
+  end
+  _G.arg = opts.busted
+  package.preload["moongate.spec.subscribe"] = function()
+    subscribe()
+    return true
+  end
+  table.insert(opts.busted, "--helper=moongate.spec.subscribe")
+  local ok, err = xpcall(function()
+    require "busted.runner"({ standalone = false })
+  end, function(err)
+    return type(err) == "string" and debug.traceback(err) or err
+  end)
+  os.exit = exit -- luacheck: ignore 122
+  if ok then
+    return 0
+  elseif type(err) == "table" and err[1] == EXIT then
+    return (err[2] == true or err[2] == 0 or err[2] == nil) and 0 or 1
+  elseif err ~= nil then
+    io.stderr:write("moongate test: ", tostring(err), "\n")
+  end
+  return 1
+end
+
+return function(program, args)
+  local opts, err = parse(args)
+  if not opts then
+    io.stderr:write("moongate test: ", err, " (moongate test --help)\n")
+    return 2
+  elseif opts.help or opts.h then
+    io.stdout:write(HELP)
+    return 0
+  end
+  if opts.watch then
+    return require("moongate.spec.watch").run(opts, args)
+  end
+  local found, missing = pcall(require, "busted.core")
+  if not found then
+    io.stderr:write("moongate test: busted is not installed (Debian: apt install lua-busted): ", missing, "\n")
+    return 1
+  end
+  prepare(program, opts)
+  local coverage = opts.coverage and require("moongate.spec.coverage").start(host.plugin_dirs)
+  local code = run_busted(opts)
+  host.close_all()
+  if coverage then
+    coverage:report(opts.coverage_file)
+  end
+  return code
+end
