@@ -245,8 +245,6 @@ static void edit_body(request_t *r, const ai_plan_t *p, const findings_t *f)
         edit(r, STR("model"), p->model_raw);
     if (f->set_stream)
         edit(r, STR("stream"), STR("true"));
-    if (f->set_usage)
-        edit(r, STR("stream_options"), STR("{\"include_usage\":true}"));
     for (uint32_t i = 0; i < p->n_options; i++) {
         const ai_option_t *o = &p->options[i];
         const json_member_t *m = json_doc_find(r->doc, o->name);
@@ -255,6 +253,8 @@ static void edit_body(request_t *r, const ai_plan_t *p, const findings_t *f)
     }
     if (p->dropped.n && json_doc_find(r->doc, p->dropped))
         json_doc_remove(r->doc, &r->arena, p->dropped);
+    if (f->set_usage)
+        edit(r, STR("stream_options"), STR("{\"include_usage\":true}"));
 }
 
 static void set_line(request_t *r, str_t name, str_t value)
