@@ -160,7 +160,8 @@ local function read_chunks(c, max)
     if not line then
       return nil, err
     end
-    local n = tonumber(line:match("^%s*(%x+)"), 16)
+    local hex = line:match("^%s*(%x+)")
+    local n = hex and #hex <= 8 and tonumber(hex, 16)
     if not n then
       return nil, "malformed chunk"
     end

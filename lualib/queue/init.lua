@@ -335,6 +335,20 @@ function _M.exists(name)
   return queues[name] ~= nil
 end
 
+-- Older parameters of plugins, with the value that means "not set", and what they are now.
+local OLDER = { queue_size = { 1, "max_batch_size" }, flush_timeout = { 2, "max_coalescing_delay" } }
+
+local function with_older(conf, plugin_name, config)
+  for name, new in pairs(OLDER) do
+    local value = config[name]
+    if type(value) == "number" and value ~= new[1] then
+      conf[new[2]] = value
+      node.log(LOG_WARN, ("[kong] [%s] config.%s is deprecated, please use config.queue.%s instead"):format(
+        plugin_name, name, new[2]))
+    end
+  end
+end
+
 local params = setmetatable({}, { __mode = "k" }) -- config -> queue's name or "" -> parameters
 
 --- The parameters of a plugin's queue: its config's `queue`, under a name of its own.
@@ -353,6 +367,7 @@ function _M.get_plugin_params(plugin_name, config, queue_name)
     local id = queue_name or config.__plugin_id or config.__key__ or tostring(config)
     conf.name = conf.name or plugin_name .. ":" .. id
     conf.log_tag = plugin_name
+    with_older(conf, plugin_name, config)
     all[key] = conf
   end
   return all[key]
