@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/conn.h"
+#include "core/exchange.h"
 #include "core/respond.h"
 #include "core/tap.h"
 #include "core/worker.h"
