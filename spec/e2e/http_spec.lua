@@ -292,3 +292,79 @@ describe("limits:", function()
     assert.same("", (silent:read_all(3 * sched.slow)))
   end)
 end)
+
+describe("a gateway with all the connections it may have", function()
+  local gw, up
+
+  setup(function()
+    gw, up = site.start({ settings = { connections_max = 2 } })
+  end)
+
+  teardown(function()
+    site.stop(gw, up)
+  end)
+
+  -- A connection that the gateway has taken; one that has just been closed may still count for a moment.
+  local function taken()
+    return sched.wait_until(function()
+      local c = client.connect(gw)
+      local ok, answer = pcall(c.request, c, {})
+      if ok and answer.status == 200 then
+        return c
+      end
+      c:close()
+      return nil
+    end, nil, "it takes no connection")
+  end
+
+  it("refuses the next one in words, serves those it has, and recovers", function()
+    local first, second = taken(), taken()
+    local third = client.connect(gw)
+    local response = third:read_response()
+    assert.status(503, response)
+    assert.header("1", response, "retry-after")
+    assert.header("close", response, "connection")
+    assert.same("Too many connections to this gateway", response:json().message)
+    third:close()
+    assert.status(200, first:request({}))
+    second:close()
+    taken():close()
+    first:close()
+  end)
+end)
+
+describe("a client behind a trusted proxy", function()
+  local gw, up
+
+  setup(function()
+    gw, up = site.start({ settings = { trusted_ips = "127.0.0.0/8,10.0.0.0/8" } })
+  end)
+
+  teardown(function()
+    site.stop(gw, up)
+  end)
+
+  local CASES = {
+    { "is the last address nobody vouches for", { ["X-Forwarded-For"] = "6.6.6.6, 9.9.9.9, 10.1.1.1" }, "9.9.9.9" },
+    { "is the first address when all are trusted", { ["X-Forwarded-For"] = "10.2.2.2, 10.1.1.1" }, "10.2.2.2" },
+    { "is the address before one that is none", { ["X-Forwarded-For"] = "9.9.9.9, junk, 10.1.1.1" }, "10.1.1.1" },
+    { "is in X-Real-IP when that is all there is", { ["X-Real-IP"] = "9.9.9.9" }, "9.9.9.9" },
+    { "is the proxy without a word", {}, "127.0.0.1" },
+  }
+  for _, case in ipairs(CASES) do
+    it(case[1], function()
+      local seen = client.request({ to = gw, headers = case[2] }):json().headers
+      assert.same(case[3], seen["x-real-ip"])
+    end)
+  end
+
+  it("came by the scheme, host and port the proxy names", function()
+    local seen = client.request({
+      to = gw,
+      headers = { ["X-Forwarded-Proto"] = "https", ["X-Forwarded-Host"] = "out.test", ["X-Forwarded-Port"] = "8443" },
+    }):json().headers
+    assert.same("https", seen["x-forwarded-proto"])
+    assert.same("out.test", seen["x-forwarded-host"])
+    assert.same("8443", seen["x-forwarded-port"])
+  end)
+end)
