@@ -351,8 +351,9 @@ end
 
 local params = setmetatable({}, { __mode = "k" }) -- config -> queue's name or "" -> parameters
 
---- The parameters of a plugin's queue: its config's `queue`, under a name of its own.
-function _M.get_plugin_params(plugin_name, config, queue_name)
+--- The parameters of a plugin's queue: its config's `queue` (or `options`, where it has none), under a
+-- name of its own.
+function _M.get_plugin_params(plugin_name, config, queue_name, options)
   local all = params[config]
   if not all then
     all = {}
@@ -361,7 +362,7 @@ function _M.get_plugin_params(plugin_name, config, queue_name)
   local key = queue_name or ""
   if not all[key] then
     local conf = {}
-    for name, value in pairs(config.queue or {}) do
+    for name, value in pairs(config.queue or options or {}) do
       conf[name] = value
     end
     local id = queue_name or config.__plugin_id or config.__key__ or tostring(config)

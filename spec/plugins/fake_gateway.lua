@@ -181,7 +181,7 @@ function M.new(plugin, spec)
     verify = function(algorithm, key, s, signature) return signature == key .. " signed " .. s end,
   }
   package.loaded["moongate.abi.node"] = {
-    now = function() return spec.now or 1700000000 end, worker_pid = function() return 7 end,
+    now = function() return spec.now or 1700000000 end, worker_pid = function() return 7 end, getenv = function() end,
   }
   package.loaded["moongate.abi.response"] = {
     set_header = function(name, value) self.response[name] = value end,
