@@ -58,6 +58,7 @@ static void release_body(request_t *r)
 static void on_head(exchange_t *x)
 {
     request_t *r = x->r;
+    ASSERT(!x->have_head && !r->head_sent, "an exchange has one final head");
     r->upstream_head_us = clock_mono_us();
     r->upstream_status = x->response.status;
     r->source = SOURCE_SERVICE;
@@ -142,6 +143,7 @@ static void complete(exchange_t *x, bool clean)
     r->upstream_end_us = clock_mono_us();
     bool reusable = clean && x->response.keep_alive && x->body_kind != BODY_TO_EOF &&
                     !x->body_failed && exchange_request_sent(x) && !sock_pending(x->u->sock);
+    ASSERT(x->u && x->have_head, "a response ends on its connection");
     uconn_t *u = x->u;
     x->u = NULL;
     io_timer_stop(&x->timer);
@@ -207,6 +209,7 @@ static void take_chunked(exchange_t *x, char *p, size_t n)
 
 static void take_counted(exchange_t *x, char *p, size_t n)
 {
+    ASSERT(x->body_kind == BODY_LENGTH, "a counted body has a length");
     size_t take = n < x->left ? n : (size_t)x->left;
     x->left -= take;
     bool eof = x->left == 0;

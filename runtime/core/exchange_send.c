@@ -164,6 +164,7 @@ static str_t head_text(exchange_t *x, head_room_t *stack, bool known, size_t len
     wire_put(&w, STR("Connection: keep-alive\r\n"));
     put_framing(&w, x, known, length);
     wire_put(&w, STR("\r\n"));
+    ASSERT(w.p <= w.end, "a head fits what was counted for it");
     return str_make(text, (size_t)(w.p - text));
 }
 
