@@ -11,6 +11,7 @@ local Schema = require("moongate.schema")
 
 local MAX_TIMEOUT_MS = 2 ^ 31 - 2
 local HTTP_PROTOCOLS = { "grpc", "grpcs", "http", "https" }
+local HTTP_WS_PROTOCOLS = { "grpc", "grpcs", "http", "https", "ws", "wss" }
 local PROTOCOLS = {
   "grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp", "ws", "wss",
 }
@@ -250,6 +251,11 @@ typedefs.protocols_http = {
   type = "set", required = true, elements = { type = "string", one_of = HTTP_PROTOCOLS },
   default = { "grpc", "grpcs", "http", "https" },
   description = "The HTTP protocols that trigger this plugin.",
+}
+-- Of plugins that Kong 3.14 runs on WebSocket routes too: its dumps name all six.
+typedefs.protocols_http_ws = {
+  type = "set", required = true, elements = { type = "string", one_of = HTTP_WS_PROTOCOLS },
+  default = HTTP_WS_PROTOCOLS, description = "The HTTP and WebSocket protocols that trigger this plugin.",
 }
 
 local function no_foreign(reference)

@@ -7,7 +7,7 @@ return {
   fields = {
     { consumer = typedefs.no_consumer },
     { consumer_group = typedefs.no_consumer_group },
-    { protocols = typedefs.protocols_http },
+    { protocols = typedefs.protocols_http_ws },
     { config = {
       type = "record",
       fields = {

@@ -20,6 +20,13 @@ local function undescribed(fields, path, out)
   return out
 end
 
+-- The protocols of a plugin with these members beside its config.
+function M.protocols(name, input)
+  local schema = assert(Schema.new(require("kong.plugins." .. name .. ".schema")))
+  input.config = input.config or {}
+  return assert(schema:process(input)).protocols
+end
+
 -- A function config -> config with defaults, or nil and {path = message} ("@entity" for the whole).
 function M.open(name)
   local definition = require("kong.plugins." .. name .. ".schema")

@@ -18,4 +18,10 @@ describe("basic-auth schema", function()
     _, failed = process({ brute_force_protection = { strategy = "often" } })
     assert.same("expected one of: off, cluster, memory, redis", failed["brute_force_protection.strategy"])
   end)
+
+  it("runs on WebSocket routes too, as Kong's dumps say", function()
+    local all = { "grpc", "grpcs", "http", "https", "ws", "wss" }
+    assert.same(all, check.protocols("basic-auth", {}))
+    assert.same(all, check.protocols("basic-auth", { protocols = all }))
+  end)
 end)

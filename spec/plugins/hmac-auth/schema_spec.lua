@@ -15,4 +15,10 @@ describe("hmac-auth schema", function()
     assert.matches("^expected one of: hmac%-sha1, ", select(2, next(failed)))
     assert.same({ "hmac-sha1" }, process({ algorithms = { "hmac-sha1" } }).algorithms)
   end)
+
+  it("runs on WebSocket routes too, as Kong's dumps say", function()
+    local all = { "grpc", "grpcs", "http", "https", "ws", "wss" }
+    assert.same(all, check.protocols("hmac-auth", {}))
+    assert.same(all, check.protocols("hmac-auth", { protocols = all }))
+  end)
 end)
