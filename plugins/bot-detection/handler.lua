@@ -7,10 +7,15 @@ local rules = require "kong.plugins.bot-detection.rules"
 
 local kong, ngx = kong, ngx
 
+local VERDICTS_MAX, AGENT_MAX_BYTES = 1024, 512
+
 local BotDetection = {
   PRIORITY = 2500,
   VERSION = "3.14.0",
 }
+
+-- conf -> {n, of = {User-Agent = is it a robot?}}; begun anew when full. Few clients differ in it.
+local verdicts = setmetatable({}, { __mode = "k" })
 
 local function matches(agent, patterns)
   for i = 1, #patterns do
@@ -24,11 +29,27 @@ local function matches(agent, patterns)
   return false
 end
 
-local function is_bot(conf, agent)
+local function examine(conf, agent)
   if conf.allow and matches(agent, conf.allow) then
     return false
   end
   return (conf.deny and matches(agent, conf.deny)) or matches(agent, rules)
+end
+
+local function is_bot(conf, agent)
+  local known = verdicts[conf]
+  if not known or known.n >= VERDICTS_MAX then
+    known = { n = 0, of = {} }
+    verdicts[conf] = known
+  end
+  local verdict = known.of[agent]
+  if verdict == nil then
+    verdict = examine(conf, agent)
+    if #agent <= AGENT_MAX_BYTES then
+      known.n, known.of[agent] = known.n + 1, verdict
+    end
+  end
+  return verdict
 end
 
 function BotDetection:access(conf)

@@ -35,6 +35,28 @@ describe("bot-detection", function()
     assert.is_nil((access("", {})))
   end)
 
+  it("asks once for each User-Agent, and keeps no more than it may", function()
+    local asked = 0
+    local self = fake.new("bot-detection", { headers = { ["User-Agent"] = "x" }, ngx = { re = { find = function()
+      asked = asked + 1
+    end } } })
+    local function ask(agent)
+      self.fields["user-agent"] = { agent }
+      assert.is_nil((fake.run(self, "access", self.conf)))
+      local n = asked
+      asked = 0
+      return n
+    end
+    self.conf = {}
+    assert.same({ #RULES, 0, #RULES, 0 }, { ask("a"), ask("a"), ask("b"), ask("a") })
+    local long = ("x"):rep(513)
+    assert.same({ #RULES, #RULES }, { ask(long), ask(long) })
+    for i = 1, 1024 do
+      ask("agent " .. i)
+    end
+    assert.same({ #RULES, 0 }, { ask("a"), ask("a") })
+  end)
+
   it("refuses two User-Agents", function()
     local answer = access({ "Mozilla/5.0", "bot" }, {})
     assert.same({ 400, "Only one User-Agent header allowed" }, { answer.status, answer.message })
