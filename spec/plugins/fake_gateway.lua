@@ -153,6 +153,12 @@ local function decode_base64(text, url)
   return mime.unb64(text .. ("="):rep(-#text % 4)) or ""
 end
 
+local function encode_base64(s, no_padding, url)
+  local text = mime.b64(s) or ""
+  text = no_padding and text:gsub("=", "") or text
+  return url and text:gsub("+", "-"):gsub("/", "_") or text
+end
+
 -- Modules of ours that keep the faked ones.
 local function forget_modules()
   for name in pairs(package.loaded) do
@@ -176,7 +182,7 @@ function M.new(plugin, spec)
     sha1 = function(s) return "sha1 of " .. s end,
     hmac = function(name, key, s) return ("hmac-%s of %s by %s"):format(name, s, key) end,
     equal = function(a, b) return a == b end,
-    decode_base64 = decode_base64, encode_base64 = function(s) return (mime.b64(s)) or "" end,
+    decode_base64 = decode_base64, encode_base64 = encode_base64,
     public_key = function(pem) return pem:match("^key (.+)$") end,
     verify = function(algorithm, key, s, signature) return signature == key .. " signed " .. s end,
   }
