@@ -129,7 +129,6 @@ end
 
 local function prepare(program, opts)
   host.program = program
-  setmetatable(_G, nil) -- no warnings about globals: specs have some
   for _, dir in ipairs(opts.dirs) do
     host.add_plugin_dir(dir)
   end
@@ -153,12 +152,12 @@ local function subscribe()
   local busted = require "busted"
   local unit = require "moongate.spec.unit"
   require("moongate.spec.asserts").register()
-  busted.subscribe({ "test", "start" }, function()
+  busted.subscribe({ "test", "end" }, function()
     unit.refresh()
     return nil, true
   end)
   busted.subscribe({ "file", "end" }, function(file)
-    unit.clock.release()
+    unit.refresh()
     local err = host.close_all()
     if err then
       busted.publish({ "error", "file" }, file, nil, tostring(err), {})
@@ -206,6 +205,7 @@ return function(program, args)
   if opts.watch then
     return require("moongate.spec.watch").run(opts, args)
   end
+  setmetatable(_G, nil) -- no warnings about globals: specs have some
   local found, missing = pcall(require, "busted.core")
   if not found then
     io.stderr:write("moongate test: busted is not installed (Debian: apt install lua-busted): ", missing, "\n")

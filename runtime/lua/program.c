@@ -409,6 +409,7 @@ static int run_worker(program_t *p, const char *module, int argc, char **argv)
     run_module(p->worker.script_state, module, argc, argv);
     if (!p->worker.stopping)
         loop_run(p->worker.loop);
+    loop_turn(p->worker.loop, 0); // what was begun in this turn is under way
     place_close(&p->plain);
     place_close(&p->tls);
     io_defer_stop(&p->defer);
