@@ -32,11 +32,11 @@ static void copy_headers(request_t *r, const headers_t *from)
 {
     enum { SPARE = 8 };
     headers_t *to = &r->headers;
+    *to = *from;
     to->cap = from->n + SPARE;
     to->v = arena_alloc(&r->arena, to->cap * sizeof *to->v);
     if (from->n)
         memcpy(to->v, from->v, from->n * sizeof *to->v);
-    to->n = from->n;
 }
 
 // Lines of a gateway behind this one that this one writes itself: the client's id is the one in this gateway's logs.

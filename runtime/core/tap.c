@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "http/json.h"
+#include "http/json_skim.h"
 
 enum { JSON_MAX = 4 * 1024 * 1024, EVENT_MAX = 1024 * 1024 };
 
@@ -35,28 +36,6 @@ void tap_head(tap_t *t, unsigned status, str_t content_type, str_t content_encod
     t->off = t->overflow = encoded || status != 200;
 }
 
-// The members of an object, found in one pass.
-typedef struct view {
-    json_member_t *members;
-    uint32_t n;
-} view_t;
-
-static bool view_open(view_t *v, arena_t *a, str_t object)
-{
-    json_error_t err;
-    return json_object(object, a, &v->members, &v->n, &err) == 0;
-}
-
-// Raw text of a member; {NULL, 0} when it is absent.
-static str_t view_get(const view_t *v, str_t name)
-{
-    for (uint32_t i = 0; i < v->n; i++) {
-        if (!v->members[i].key_escaped && str_eq(v->members[i].key, name))
-            return v->members[i].value;
-    }
-    return str_make(NULL, 0);
-}
-
 static double number_in(str_t raw, double otherwise)
 {
     double value;
@@ -66,22 +45,24 @@ static double number_in(str_t raw, double otherwise)
 static double detail_in(str_t details, str_t name, double otherwise)
 {
     str_t raw;
-    return details.p && json_get(details, name, &raw) ? number_in(raw, otherwise) : otherwise;
+    return details.p && json_skim(details, &name, &raw, 1) == 0 ? number_in(raw, otherwise) : otherwise;
 }
 
 // Counters are cumulative where vendors repeat them: the last value wins. True when `usage` is an object.
-static bool read_usage(tap_t *t, arena_t *a, str_t usage)
+static bool read_usage(tap_t *t, str_t usage)
 {
-    view_t v;
-    if (!usage.p || usage.p[0] != '{' || !view_open(&v, a, usage))
+    enum { PROMPT, COMPLETION, TOTAL, PROMPT_DETAILS, COMPLETION_DETAILS, N };
+    static const str_t NAMES[N] = {STR("prompt_tokens"), STR("completion_tokens"), STR("total_tokens"),
+                                   STR("prompt_tokens_details"), STR("completion_tokens_details")};
+    str_t v[N];
+    if (!usage.p || json_skim(usage, NAMES, v, N) != 0)
         return false;
-    t->prompt_tokens = number_in(view_get(&v, STR("prompt_tokens")), t->prompt_tokens);
-    t->completion_tokens = number_in(view_get(&v, STR("completion_tokens")), t->completion_tokens);
-    t->total_tokens = number_in(view_get(&v, STR("total_tokens")), t->total_tokens);
-    t->cached_tokens = detail_in(view_get(&v, STR("prompt_tokens_details")), STR("cached_tokens"),
-                                 t->cached_tokens);
-    t->reasoning_tokens = detail_in(view_get(&v, STR("completion_tokens_details")),
-                                    STR("reasoning_tokens"), t->reasoning_tokens);
+    t->prompt_tokens = number_in(v[PROMPT], t->prompt_tokens);
+    t->completion_tokens = number_in(v[COMPLETION], t->completion_tokens);
+    t->total_tokens = number_in(v[TOTAL], t->total_tokens);
+    t->cached_tokens = detail_in(v[PROMPT_DETAILS], STR("cached_tokens"), t->cached_tokens);
+    t->reasoning_tokens =
+        detail_in(v[COMPLETION_DETAILS], STR("reasoning_tokens"), t->reasoning_tokens);
     return true;
 }
 
@@ -94,12 +75,23 @@ static void copy_string(char *out, size_t cap, str_t raw)
     out[n] = '\0';
 }
 
-// The first choice's finish_reason, when it is a string.
-static void read_finish(tap_t *t, str_t choices)
+// The first element of an array's text; empty when there is none.
+static str_t first_of(str_t array)
 {
-    str_t choice, reason;
-    if (!choices.p || !json_next(&choices, &choice) ||
-        !json_get(choice, STR("finish_reason"), &reason) || json_value_type(reason) != JSON_STRING)
+    if (!array.n || array.p[0] != '[')
+        return STR("");
+    str_t rest = str_from_at(array, 1);
+    while (rest.n && (rest.p[0] == ' ' || rest.p[0] == '\n' || rest.p[0] == '\r' || rest.p[0] == '\t'))
+        rest = str_from_at(rest, 1);
+    return rest.n && rest.p[0] != ']' ? rest : STR("");
+}
+
+// The first choice's finish_reason, when it is a string.
+static void read_finish(tap_t *t, str_t choice)
+{
+    const str_t name = STR("finish_reason");
+    str_t reason;
+    if (!choice.n || json_skim(choice, &name, &reason, 1) != 0 || !reason.n || reason.p[0] != '"')
         return;
     copy_string(t->finish_reason, sizeof t->finish_reason, reason);
     t->done = true;
@@ -108,20 +100,16 @@ static void read_finish(tap_t *t, str_t choices)
 // What one object says: a whole answer, or an event's data. True when it carries usage and no choice.
 static bool read_object(tap_t *t, str_t text)
 {
-    arena_t a;
-    view_t v;
-    bool only_usage = false;
-    arena_init(&a);
-    if (view_open(&v, &a, text)) {
-        str_t choices = view_get(&v, STR("choices")), rest = choices, first;
-        bool usage = read_usage(t, &a, view_get(&v, STR("usage")));
-        if (!t->model[0])
-            copy_string(t->model, sizeof t->model, view_get(&v, STR("model")));
-        read_finish(t, choices);
-        only_usage = usage && !(choices.p && json_next(&rest, &first));
-    }
-    arena_dispose(&a);
-    return only_usage;
+    enum { MODEL, CHOICES, USAGE, N };
+    static const str_t NAMES[N] = {STR("model"), STR("choices"), STR("usage")};
+    str_t v[N];
+    if (json_skim(text, NAMES, v, N) != 0)
+        return false;
+    str_t choice = first_of(v[CHOICES]);
+    if (!t->model[0])
+        copy_string(t->model, sizeof t->model, v[MODEL]);
+    read_finish(t, choice);
+    return read_usage(t, v[USAGE]) && choice.n == 0;
 }
 
 // ---- events ----

@@ -146,7 +146,7 @@ int fields_parse(headers_t *h, arena_t *a, const char *p, const char *end, uint3
             *why = s.why;
             return FIELDS_BAD;
         }
-        h->n++;
+        headers_note(h, &h->v[h->n++]);
     }
     ASSERT(p == end, "a field line ran over the empty line");
     return 0;

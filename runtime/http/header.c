@@ -142,14 +142,21 @@ void headers_add(headers_t *h, arena_t *a, hdr_id_t id, str_t name, str_t value)
         headers_grow(h, a);
     if (!name.p)
         name = hdr_name(id);
-    h->v[h->n++] = (header_t){.name = name, .value = value, .id = (uint16_t)id};
+    h->v[h->n] = (header_t){.name = name, .value = value, .id = (uint16_t)id};
+    headers_note(h, &h->v[h->n++]);
 }
 
-static bool matches(const header_t *line, hdr_id_t id, str_t name)
+// False when no line can match.
+static inline bool may_have(const headers_t *h, hdr_id_t id, str_t name)
+{
+    return id != HDR_OTHER ? h->known >> id & 1 : h->others >> (name.n % 64) & 1;
+}
+
+static inline bool matches(const header_t *line, hdr_id_t id, str_t name)
 {
     if (line->removed || line->id != id)
         return false;
-    return id != HDR_OTHER || str_ieq(line->name, name);
+    return id != HDR_OTHER || (line->name.n == name.n && str_ieq(line->name, name));
 }
 
 void headers_set(headers_t *h, arena_t *a, hdr_id_t id, str_t name, str_t value)
@@ -168,6 +175,8 @@ void headers_set(headers_t *h, arena_t *a, hdr_id_t id, str_t name, str_t value)
 uint32_t headers_remove(headers_t *h, hdr_id_t id, str_t name)
 {
     uint32_t removed = 0;
+    if (!may_have(h, id, name))
+        return 0;
     for (uint32_t i = 0; i < h->n; i++) {
         if (matches(&h->v[i], id, name)) {
             h->v[i].removed = true;
@@ -179,6 +188,8 @@ uint32_t headers_remove(headers_t *h, hdr_id_t id, str_t name)
 
 const header_t *headers_find(const headers_t *h, hdr_id_t id, str_t name, uint32_t from)
 {
+    if (!may_have(h, id, name))
+        return NULL;
     for (uint32_t i = from; i < h->n; i++) {
         if (matches(&h->v[i], id, name))
             return &h->v[i];

@@ -75,7 +75,20 @@ typedef struct header {
 typedef struct headers {
     header_t *v; // in the arena
     uint32_t n, cap;
+    uint64_t known;   // bit i: a line with number i was put in (it may have been removed since)
+    uint64_t others;  // bit n % 64: a line of another name of n bytes was put in
 } headers_t;
+
+_Static_assert(HDR_COUNT <= 64, "a block remembers its names in one word");
+
+// Notes a line's name, so that looking for absent names costs nothing. For whoever fills `v` itself.
+static inline void headers_note(headers_t *h, const header_t *line)
+{
+    if (line->id != HDR_OTHER)
+        h->known |= (uint64_t)1 << line->id;
+    else
+        h->others |= (uint64_t)1 << (line->name.n % 64);
+}
 
 // The number of a name, HDR_OTHER if it is not well-known. One hash, one compare. Any bytes may
 // be asked for.
