@@ -110,18 +110,24 @@ local function slashes(name)
   return (name:gsub("%.", "/"))
 end
 
+-- A plugin's module: as it was read with the configuration, else from its directory.
+local function load_plugin(stem)
+  local code = package.loaded["moongate.runloop.code"]
+  return code and code.load(stem) or load_first(PLUGIN_DIRS, stem)
+end
+
 -- Modules of ours, plugins, and the module names of OpenResty and Kong that we provide ourselves.
 local function search_own(name)
   local rest = name:match("^moongate%.(.+)$")
   if rest then
     local plugin = rest:match("^plugins%.(.+)$")
-    return plugin and load_first(PLUGIN_DIRS, slashes(plugin)) or load_first(OWN, slashes(rest))
+    return plugin and load_plugin(slashes(plugin)) or load_first(OWN, slashes(rest))
   elseif name == "moongate" then
     return load_first(OWN, "init")
   end
   rest = name:match("^kong%.plugins%.(.+)$")
   if rest then
-    return load_first(PLUGIN_DIRS, slashes(rest))
+    return load_plugin(slashes(rest))
   end
   if name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") then
     return load_first(COMPAT, slashes(name))

@@ -268,13 +268,14 @@ static int start(const settings_t *s)
 
 static int read_configuration(const settings_t *s, buf_t *document)
 {
-    buf_t problems = {0};
-    int rc = loader_load(s, document, &problems);
-    str_t text = buf_str(&problems);
+    load_t l = {.settings = s, .bare = true};
+    int rc = loader_load(&l) == LOAD_DONE ? 0 : -1;
+    str_t text = buf_str(&l.problems);
+    buf_append(document, buf_str(&l.document));
     fwrite(text.p, 1, text.n, stderr);
     if (text.n > 0 && text.p[text.n - 1] != '\n')
         fputc('\n', stderr);
-    buf_dispose(&problems);
+    load_dispose(&l);
     return rc;
 }
 

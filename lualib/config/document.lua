@@ -170,6 +170,9 @@ function M.build(run)
   document.services = list_of(run, "services", make_service)
   document.routes = list_of(run, "routes", make_route)
   document.plugins = list_of(run, "plugins", make_plugin)
+  if next(run.secrets) then
+    document.secrets = run.secrets
+  end
   return document
 end
 

@@ -434,16 +434,29 @@ local function check_prefix(prefix)
   return true
 end
 
+local function check_vault_prefix(vault)
+  local prefix = type(vault.config) == "table" and vault.config.prefix
+  if vault.name == "file" and (type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/") then
+    return nil, "config.prefix: a file vault needs the absolute path of its directory"
+  elseif vault.name == "env" and type(prefix) == "string" and not prefix:find("^[%a_][%w_]*$") then
+    return nil, "config.prefix: invalid value: " .. prefix
+  end
+  return true
+end
+
 M.vaults = entity {
   name = "vaults", key = "prefix",
   fields = {
     { prefix = text { required = true, unique = true, custom_validator = check_prefix,
       not_one_of = { "env", "aws", "gcp", "hcv", "azure", "conjur" } } },
-    { name = text { required = true, one_of = { "env" } } },
+    { name = text { required = true, one_of = { "env", "file" } } },
     { description = text() },
     { config = { type = "record", fields = {
-      { prefix = text { match = "^[%a_][%w_]*$" } }, { ttl = typedefs.ttl },
+      { prefix = text() }, { ttl = typedefs.ttl },
       { neg_ttl = typedefs.ttl }, { resurrect_ttl = typedefs.ttl } } } },
+  },
+  entity_checks = {
+    { custom_entity_check = { field_sources = { "name", "config" }, fn = check_vault_prefix } },
   },
 }
 

@@ -62,8 +62,18 @@ local function place_of(name)
   return nil
 end
 
+-- The plugin file that was read with the documents, {path=, text=}, or nil.
+local function code_of(stem)
+  return native.code[stem .. ".lua"] or native.code[stem .. "/init.lua"]
+end
+
 table.insert(package.loaders, 2, function(name)
   local dirs, stem = place_of(name)
+  local code = dirs == PLUGIN_DIRS and code_of(stem)
+  if code then
+    local chunk, err = loadstring(code.text, "@" .. code.path)
+    return chunk or error(err, 0)
+  end
   local path = dirs and find(dirs, stem)
   if path then
     return assert(loadfile(path))
@@ -88,7 +98,8 @@ end
 
 -- nil when there is no such plugin; nil and why when its schema does not load.
 local function plugin_schema(name)
-  if not name:find("^[%w_-]+$") or not find(PLUGIN_DIRS, name .. "/schema") then
+  if not name:find("^[%w_-]+$")
+    or not (code_of(name .. "/schema") or find(PLUGIN_DIRS, name .. "/schema")) then
     return nil
   end
   local ok, schema = pcall(require, "kong.plugins." .. name .. ".schema")
@@ -116,8 +127,17 @@ end
 
 local document, problems = loader.load(list, {
   parse_yaml = parse_yaml, plugin_schema = plugin_schema, plugin_names = plugin_names,
-  getenv = os.getenv,
+  getenv = os.getenv, read_secret = native.read_secret,
 })
+
+-- What workers run and resolve is what was read here: it travels with the document.
+if document and not native.bare then
+  if next(native.code) then
+    document.code = { hash = native.code_hash, files = native.code }
+  end
+elseif document then
+  document.secrets = nil
+end
 
 local lines, count = {}, { error = 0, warning = 0 }
 for i, problem in ipairs(problems) do

@@ -22,11 +22,11 @@ local function new_run(opts)
     opts = {
       parse_yaml = opts.parse_yaml, plugin_schema = opts.plugin_schema,
       plugin_names = opts.plugin_names, getenv = opts.getenv or os.getenv,
-      sha1 = opts.sha1 or sha1.hex,
+      sha1 = opts.sha1 or sha1.hex, read_secret = opts.read_secret,
     },
     problems = Problems.new(), scalars = {}, defaults = {}, plugin_configs = {}, select_tags = {},
     entries = {}, index = {}, used_keys = {}, combinations = {}, plugin_schemas = {},
-    members = {}, pairs_of_group = {}, entry_count = 0,
+    members = {}, pairs_of_group = {}, entry_count = 0, secrets = {},
   }
   for _, kind in ipairs(entities.ORDER) do
     run.entries[kind], run.index[kind] = {}, {}
@@ -82,6 +82,7 @@ end
 -- opts.plugin_schema(name)     -> schema definition; nil when unknown; nil and why when unusable
 -- opts.plugin_names()          -> list of known plugins, for "did you mean" (optional)
 -- opts.getenv(name)            -> value or nil (default: os.getenv)
+-- opts.read_secret(path)        -> text, or nil and why: files behind references (default: none is read)
 -- opts.sha1(bytes)             -> hexadecimal (default: plain Lua)
 -- Returns the document, or nil when there is an error; and the list of problems, warnings included:
 -- { severity = "error" | "warning", file, line, column, path, message, cure }.

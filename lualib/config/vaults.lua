@@ -1,11 +1,12 @@
 -- Vault references: their values, and the check at load time that every one of them has a value.
 -- In plugin configs they stay in the document and are resolved when a plan is built, by
--- resolve(reference, prefixes(document.vaults, getenv), getenv).
+-- moongate.runloop.vault; the text of files that references name goes along as document.secrets.
 -- Invariant: the value behind a reference never appears in a message.
 
 local cjson_safe = require("cjson.safe")
 
 local Schema = require("moongate.schema")
+local secret_file = require("moongate.util.secret_file")
 
 local M = {}
 
@@ -20,7 +21,7 @@ function M.parse(reference)
   if not resource then
     return nil, "not a valid vault reference"
   end
-  return { vault = name, resource = resource, key = key ~= "" and key or nil }
+  return { vault = name, resource = resource, key = key ~= "" and key or nil }, path
 end
 
 --- The environment variable that holds `resource` of an env vault with `prefix`.
@@ -28,27 +29,41 @@ function M.variable(resource, prefix)
   return ((prefix or "") .. resource):upper():gsub("-", "_")
 end
 
---- From vault entities, a map of vault prefixes to the prefixes of their environment variables.
+local function text_prefix(vault)
+  local prefix = type(vault.config) == "table" and vault.config.prefix
+  return type(prefix) == "string" and prefix or ""
+end
+
+--- From vault entities, a map of vault prefixes to what they mean: the prefix of environment variables, or {directory=}.
 function M.prefixes(vaults, getenv)
   local map = { env = getenv("KONG_VAULT_ENV_PREFIX") or "" }
+  local default, files = secret_file.default_directory(getenv), {}
+  map.file = default and { directory = default }
   for _, vault in ipairs(vaults) do
-    local prefix = type(vault.config) == "table" and vault.config.prefix
-    map[vault.prefix] = type(prefix) == "string" and prefix or ""
+    if vault.name == "file" then
+      map[vault.prefix] = { directory = text_prefix(vault) }
+      files[#files + 1] = map[vault.prefix]
+    else
+      map[vault.prefix] = text_prefix(vault)
+    end
   end
+  map.file = map.file or #files == 1 and files[1] or nil
   return map
 end
 
---- The value of a reference; or nil, the message, and a cure. prefixes: see M.prefixes.
-function M.resolve(reference, prefixes, getenv)
-  local parts, err = M.parse(reference)
-  if not parts then
-    return nil, err, "write {vault://env/name-of-variable}"
+local function resolve_file(reference, path, directory, read)
+  if not read then
+    return nil, "vault reference '" .. reference .. "' names a file, and none is read here", nil
   end
-  local prefix = prefixes[parts.vault]
-  if not prefix then
-    return nil, "invalid reference '" .. reference .. "' (no vault with prefix '"
-      .. parts.vault .. "')", "declare it under vaults, or use the prefix env"
+  local value, why = secret_file.get(directory, path, read)
+  if not value then
+    return nil, "vault reference '" .. reference .. "' has no value: " .. why,
+      "put the secret into that file, or correct the vault's config.prefix"
   end
+  return value
+end
+
+local function resolve_variable(reference, parts, prefix, getenv)
   local variable = M.variable(parts.resource, prefix)
   local value = getenv(variable)
   if not value then
@@ -65,6 +80,40 @@ function M.resolve(reference, prefixes, getenv)
       "correct " .. variable
   end
   return object[parts.key]
+end
+
+--- The value of a reference; or nil, the message, and a cure. prefixes: see M.prefixes. read(path) -> text, or nil and why:
+-- how files are read.
+function M.resolve(reference, prefixes, getenv, read)
+  local parts, path = M.parse(reference)
+  if not parts then
+    return nil, path, "write {vault://env/name-of-variable}"
+  end
+  local prefix = prefixes[parts.vault]
+  if not prefix then
+    return nil, "invalid reference '" .. reference .. "' (no vault with prefix '"
+      .. parts.vault .. "')", "declare it under vaults, or use the prefix env"
+  elseif type(prefix) == "table" then
+    return resolve_file(reference, path, prefix.directory, read)
+  end
+  return resolve_variable(reference, parts, prefix, getenv)
+end
+
+-- Reads a file of this run once, and keeps its text for the document.
+local function reader(run)
+  if not run.opts.read_secret then
+    return nil
+  end
+  return function(path)
+    local text = run.secrets[path]
+    if text then
+      return text
+    end
+    local why
+    text, why = run.opts.read_secret(path)
+    run.secrets[path] = text
+    return text, why
+  end
 end
 
 -- Prefixes of this run. A vault with mistakes of its own still counts, to tell one mistake once.
@@ -96,7 +145,7 @@ local function check_string(run, entry, keys, field, value)
       severity = "warning", cure = "the text itself is used; write the value" })
     return
   end
-  local found, err, cure = M.resolve(value, prefixes_of(run), run.opts.getenv)
+  local found, err, cure = M.resolve(value, prefixes_of(run), run.opts.getenv, reader(run))
   if not found then
     run.problems:at(entry, keys, err, { cure = cure })
   end
@@ -108,7 +157,7 @@ function M.resolve_fields(run, entry)
   for key, value in pairs(entry.output) do
     local field = entry.schema.fields[key]
     out[key] = field and field.referenceable and Schema.is_reference(value)
-      and M.resolve(value, prefixes_of(run), run.opts.getenv) or value
+      and M.resolve(value, prefixes_of(run), run.opts.getenv, reader(run)) or value
   end
   return out
 end

@@ -2,6 +2,7 @@
 -- is new (init_worker, configure), compile a route's chains on first use.
 -- Not the chains themselves (plan.lua).
 
+local code = require "moongate.runloop.code"
 local conf = require "moongate.runloop.conf"
 local handlers = require "moongate.runloop.handlers"
 local plan = require "moongate.runloop.plan"
@@ -47,6 +48,7 @@ local function sort_by_priority(names, by_name)
 end
 
 local function prepare()
+  code.use()
   local by_name, names = load_records()
   local problems, phases = {}, {}
   for _, name in ipairs(names) do

@@ -1,9 +1,10 @@
--- References to secrets, {vault://env/NAME}, {vault://env/NAME/key}, {vault://<prefix>/name/key}: the
--- env vault and vault entities over it. Resolved once, when a configuration is materialised.
+-- References to secrets, {vault://env/NAME}, {vault://env/NAME/key}, {vault://file/name}, {vault://<prefix>/name/key}:
+-- environment and files, and vault entities over them. Resolved once, when a configuration is materialised.
 -- Not a secret store; nothing is cached here.
 
 local json = require "moongate.abi.json"
 local route = require "moongate.abi.route"
+local secret_file = require "moongate.util.secret_file"
 
 local _M = {}
 
@@ -27,6 +28,20 @@ function _M.parse(reference)
   return { name = name, resource = resource or rest, key = key, query = query ~= "" and query or nil }
 end
 
+-- The directory of the only file vault, whatever its prefix.
+local function only_file_directory()
+  local found
+  for _, vault in ipairs(json.decode(route.raw("vaults"))) do
+    if vault.name == "file" then
+      if found then
+        return nil
+      end
+      found = vault.config and vault.config.prefix
+    end
+  end
+  return found
+end
+
 local function vault_entity(prefix)
   for _, vault in ipairs(json.decode(route.raw("vaults"))) do
     if vault.prefix == prefix then
@@ -35,17 +50,23 @@ local function vault_entity(prefix)
   end
 end
 
--- Prefix of environment names of a vault, or nil, why.
-local function env_prefix(name)
+-- What a vault's name means: the prefix of environment variables, or nil and the directory of files. Or nil, nil and why.
+local function meaning_of(name)
   local vault = vault_entity(name)
-  if vault and vault.name ~= "env" then
-    return nil, "vault '" .. name .. "' is of kind '" .. tostring(vault.name) .. "'; only env is supported"
+  local prefix = vault and vault.config and vault.config.prefix
+  if vault and vault.name == "file" then
+    return nil, prefix
+  elseif vault and vault.name ~= "env" then
+    return nil, nil, ("vault '%s' is of kind '%s'; env and file are supported"):format(name, tostring(vault.name))
   elseif vault then
-    return vault.config and vault.config.prefix or ""
+    return prefix or ""
   elseif name == "env" then
     return os.getenv("KONG_VAULT_ENV_PREFIX") or ""
+  elseif name == "file" then
+    local directory = secret_file.default_directory(os.getenv) or only_file_directory()
+    return nil, directory, not directory and "no vault 'file' is declared, and no default directory is set" or nil
   end
-  return nil, "no vault '" .. name .. "'"
+  return nil, nil, "no vault '" .. name .. "'"
 end
 
 local function member(text, key)
@@ -60,22 +81,13 @@ local function member(text, key)
   return tostring(found)
 end
 
--- The secret's text, or nil, why.
-function _M.get(reference)
-  local ref, err = _M.parse(reference)
-  if not ref then
-    return nil, err
-  end
-  local prefix
-  prefix, err = env_prefix(ref.name)
-  if not prefix then
-    return nil, err
-  end
+local function from_environment(ref, prefix)
   local variable = (prefix .. ref.resource):gsub("-", "_"):upper()
   local value = os.getenv(variable)
   if not value then
     return nil, "environment variable " .. variable .. " is not set"
   end
+  local err
   if ref.key then
     value, err = member(value, ref.key)
     if not value then
@@ -83,6 +95,36 @@ function _M.get(reference)
     end
   end
   return value
+end
+
+-- The text that was read with the configuration; a file that only code names is read now.
+local function read_file(path)
+  local known = json.decode(route.raw("secrets"))[path]
+  if known then
+    return known
+  end
+  local file, err = io.open(path, "rb")
+  if not file then
+    return nil, err
+  end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- The secret's text, or nil, why.
+function _M.get(reference)
+  local ref, err = _M.parse(reference)
+  if not ref then
+    return nil, err
+  end
+  local prefix, directory, why = meaning_of(ref.name)
+  if directory then
+    return secret_file.get(directory, ref.key and ref.resource .. "/" .. ref.key or ref.resource, read_file)
+  elseif not prefix then
+    return nil, why
+  end
+  return from_environment(ref, prefix)
 end
 
 -- Replaces every reference in `t` (nested) by its secret; on_missing(path, reference, why) is told

@@ -324,6 +324,13 @@ static str_t raw_array(str_t document, str_t name)
     return found ? value : STR("[]");
 }
 
+static str_t raw_object(str_t document, str_t name)
+{
+    str_t value;
+    bool found = json_get(document, name, &value) && json_value_type(value) == JSON_OBJECT;
+    return found ? value : STR("{}");
+}
+
 static int read_all(decoder_t *d, generation_t *g, const json_member_t *members, uint32_t n)
 {
     for (unsigned k = 0; k < COUNT(kinds); k++) {
@@ -358,5 +365,7 @@ int entities_read(generation_t *g, char *why, size_t why_cap)
     g->consumer_groups_json = raw_array(g->json, STR("consumer_groups"));
     g->vaults_json = raw_array(g->json, STR("vaults"));
     g->ca_certificates_json = raw_array(g->json, STR("ca_certificates"));
+    g->code_json = raw_object(g->json, STR("code"));
+    g->secrets_json = raw_object(g->json, STR("secrets"));
     return 0;
 }

@@ -20,14 +20,23 @@ static uint64_t random_seed(void)
 }
 
 // Names the document in logs and metrics, alike in every process; not a defence against anything.
-static void hash_document(str_t document, char out[33])
+void generation_hash(str_t document, char out[33])
 {
     snprintf(out, 33, "%016llx%016llx", (unsigned long long)str_hash(document, 0x6d6f6f6e),
              (unsigned long long)str_hash(document, 0x67617465));
 }
 
+// The process's: a generation may be made and freed on any thread.
+static uint32_t alive;
+
+uint32_t generations_alive(void)
+{
+    return __atomic_load_n(&alive, __ATOMIC_RELAXED);
+}
+
 static void destroy(generation_t *g)
 {
+    __atomic_fetch_sub(&alive, 1, __ATOMIC_RELAXED);
     ASSERT(!g->runtime || g->runtime_free,
            "who hangs state on a generation says how to free it");
     ASSERT(!g->script || g->script_free, "who hangs state on a generation says how to free it");
@@ -45,12 +54,13 @@ int generation_create(str_t document, uint64_t number, generation_t **out, char 
                       size_t why_cap)
 {
     generation_t *g = mem_zalloc(sizeof *g);
+    __atomic_fetch_add(&alive, 1, __ATOMIC_RELAXED);
     g->refs = 1;
     g->number = number;
     g->seed = random_seed();
     arena_init(&g->arena);
     g->json = arena_dup(&g->arena, document);
-    hash_document(g->json, g->hash);
+    generation_hash(g->json, g->hash);
     if (entities_read(g, why, why_cap) != 0)
         goto fail;
     lookups_build(g);

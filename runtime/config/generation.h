@@ -107,7 +107,7 @@ typedef struct certificate {
 
 struct generation {
     uint32_t refs;   // atomic
-    uint64_t number; // 1, 2, ... in this process
+    uint64_t number; // 1, 2, ... in this process; set when it is put in use
     char hash[33];   // of the document, hex
     arena_t arena;
     str_t json; // the document; owned by the arena
@@ -126,6 +126,7 @@ struct generation {
     certificate_t *certificates;
     uint32_t n_certificates;
     str_t consumer_groups_json, vaults_json, ca_certificates_json; // raw arrays
+    str_t code_json, secrets_json; // raw objects: plugins' Lua files; values behind references to files
     struct router *router;
     lookups_t *lookups;
     uint32_t global_phases; // generation_set_phases
@@ -142,6 +143,10 @@ int generation_create(str_t document, uint64_t number, generation_t **out, char 
                       size_t why_cap);
 generation_t *generation_acquire(generation_t *g);
 void generation_release(generation_t *g); // frees at zero
+// How many exist in this process.
+uint32_t generations_alive(void);
+// What generation_t.hash is for a document.
+void generation_hash(str_t document, char out[33]);
 
 // Sets, for each plugin name, the phases its handler implements, and from that each route's `phases` mask
 // (every instance that could run on the route: global, its service, its own, any consumer's). `phases_of` is asked once for each plugin.

@@ -16,7 +16,9 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/config_state.h"
 #include "core/node.h"
+#include "core/reload.h"
 #include "core/stats.h"
 
 enum { REPORT_MS = 1000, N_SIGNALS = 5, PATH_BYTES = 4096 };
@@ -29,18 +31,20 @@ struct control {
     io_signal_t *signals[N_SIGNALS];
     const settings_t *original; // the worker's
     settings_t settings;        // the same with another drain delay; its slices are borrowed
-    struct reload *reload;      // under way, without a master only
+    reloads_t *reloads;
     bool terminating, silent;
 };
 
 // What a process without a master does for itself.
-static control_load_fn loader;
+static load_fn loader;
+static str_t first_facts;
 static const int *proxy_fds;
 static unsigned n_proxy_fds;
 
-void control_set_alone(control_load_fn load, const int *fds, unsigned n)
+void control_set_alone(load_fn load, str_t facts, const int *fds, unsigned n)
 {
     loader = load;
+    first_facts = facts;
     proxy_fds = fds;
     n_proxy_fds = n;
 }
@@ -181,48 +185,19 @@ static void drain(control_t *c, uint32_t delay_ms)
     worker_drain(c->worker);
 }
 
-// What is in use, for the log.
-static const char *summary(const control_t *c, char *out, size_t cap)
+static void reload_done(void *arg, uint32_t seq, int rc, const char *text)
 {
-    const generation_t *g = c->worker->gen;
-    snprintf(out, cap, "hash %s, %u services, %u routes, %u plugins", g->hash, g->n_services,
-             g->n_routes, g->n_plugins);
-    return out;
-}
-
-static int install_file(control_t *c, int fd, char *why, size_t why_cap)
-{
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(why, why_cap, "the configuration did not come along");
-        return -1;
-    }
-    size_t n = (size_t)st.st_size;
-    char *p = mmap(NULL, n ? n : 1, PROT_READ, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) {
-        snprintf(why, why_cap, "the configuration cannot be mapped: %s", strerror(errno));
-        return -1;
-    }
-    int rc = worker_install(c->worker, str_make(p, n), why, why_cap);
-    munmap(p, n ? n : 1);
-    return rc;
-}
-
-static void reload_from_master(control_t *c, const control_message_t *m, int fd)
-{
-    char why[CONTROL_TEXT_MAX] = "";
-    if (install_file(c, fd, why, sizeof why) == 0)
-        answer(c, CONTROL_INSTALLED, m->seq, summary(c, why, sizeof why));
-    else
-        answer(c, CONTROL_REFUSED, m->seq, why);
+    control_t *c = arg;
+    config_state_alive(c->worker->index, generations_alive());
+    answer(c, rc == 0 ? CONTROL_INSTALLED : CONTROL_REFUSED, seq, text);
 }
 
 static void obey(control_t *c, const control_message_t *m, int fd)
 {
     switch ((control_order_t)m->order) {
     case CONTROL_RELOAD:
-        reload_from_master(c, m, fd);
-        break;
+        reload_take(c->reloads, fd, m->seq);
+        return;
     case CONTROL_DRAIN:
         drain(c, (uint32_t)m->arg);
         break;
@@ -264,60 +239,6 @@ static void on_message(void *arg, int fd)
 
 // ---- without a master ----
 
-typedef struct reload {
-    control_t *control;
-    bool forgotten; // the worker ends
-    const settings_t *settings;
-    buf_t document, problems;
-    int rc;
-} reload_t;
-
-static void reload_work(void *arg)
-{
-    reload_t *r = arg;
-    r->rc = loader(r->settings, &r->document, &r->problems);
-}
-
-static void reload_install(control_t *c, const reload_t *r)
-{
-    char why[CONTROL_TEXT_MAX] = "";
-    int rc =
-        r->rc == 0 ? worker_install(c->worker, buf_str(&r->document), why, sizeof why) : -1;
-    control_log_problems(buf_str(&r->problems), rc == 0 ? LOG_WARN : LOG_ERR);
-    stat_fixed_add(rc == 0 ? SF_RELOADS_OK : SF_RELOADS_FAILED, 1);
-    if (rc == 0)
-        log_write(LOG_NOTICE, "configuration reloaded: %s", summary(c, why, sizeof why));
-    else
-        log_write(LOG_ERR, "reload refused, the running configuration stays in use%s%s",
-                  why[0] ? ": " : "", why);
-}
-
-static void reload_done(void *arg)
-{
-    reload_t *r = arg;
-    r->control->reload = NULL;
-    if (!r->forgotten)
-        reload_install(r->control, r);
-    buf_dispose(&r->document);
-    buf_dispose(&r->problems);
-    free(r);
-}
-
-static void reload_alone(control_t *c)
-{
-    if (!loader || c->reload || c->terminating) {
-        log_write(LOG_WARN, "reload refused: %s",
-                  !loader     ? "there is no loader"
-                  : c->reload ? "another one is under way"
-                              : "draining");
-        return;
-    }
-    reload_t *r = mem_zalloc(sizeof *r);
-    *r = (reload_t){.control = c, .settings = c->original};
-    c->reload = r;
-    loop_queue_work(c->worker->loop, reload_work, reload_done, r);
-}
-
 // First the listeners fall silent, then, when the worker has stopped accepting, they are shut.
 static void end_listening(io_timer_t *t)
 {
@@ -347,7 +268,7 @@ static void on_signal(void *arg, int signum)
     control_t *c = arg;
     switch (signum) {
     case SIGHUP:
-        reload_alone(c);
+        reload_alone(c->reloads);
         break;
     case SIGTERM:
         terminate_alone(c, c->worker->settings->drain_delay_ms);
@@ -388,6 +309,7 @@ static void report(io_timer_t *t)
     const script_t *script = c->worker->script;
     stats_slot_report(getpid(), script->memory ? script->memory(c->worker) : 0);
     report_connections(c->worker);
+    config_state_alive(c->worker->index, generations_alive());
     io_timer_start(t, REPORT_MS);
 }
 
@@ -400,17 +322,20 @@ control_t *control_start(worker_t *w, int fd)
     c->original = w->settings;
     if (node_id()[0])
         memcpy(w->node_id, node_id(), sizeof w->node_id);
+    c->reloads = reloads_create(w, reload_done, c);
     io_timer_init(&c->report, w->loop, report);
     io_timer_init(&c->shut, w->loop, end_listening);
     report(&c->report);
     if (fd < 0) {
         start_signals(c);
-        log_write(LOG_NOTICE, "serving without a master: %s", summary(c, text, sizeof text));
+        if (loader)
+            reload_alone_start(c->reloads, loader, first_facts);
+        log_write(LOG_NOTICE, "serving without a master: %s", reload_summary(w, text, sizeof text));
         notify("READY=1");
         return c;
     }
     c->watch = loop_watch_start(w->loop, fd, on_message, c);
-    answer(c, CONTROL_READY, 0, summary(c, text, sizeof text));
+    answer(c, CONTROL_READY, 0, reload_summary(w, text, sizeof text));
     return c;
 }
 
@@ -427,10 +352,7 @@ void control_stop(control_t *c)
         signal(SIGNALS[i],
                SIG_IGN); // the end is near: one more signal must not spoil the exit code
     }
-    if (c->reload)
-        c->reload->forgotten = true;
-    while (c->reload)
-        loop_turn(c->worker->loop, 10);
+    reloads_destroy(c->reloads);
     io_timer_stop(&c->report);
     io_timer_stop(&c->shut);
     c->worker->settings = c->original;

@@ -1,9 +1,10 @@
 // Messages between the master and a worker: one SOCK_SEQPACKET pair a worker, one message a packet, a configuration as a sealed memory
 // file passed along. The worker's end lives on its loop; the master's end is used by core/master.c.
-// Without a master (fd -1) the worker takes the same orders from signals, and reloads by itself on a pool thread.
+// Without a master (fd -1) the worker takes the same orders from signals, and reloads by itself (reload.h).
 #pragma once
 
 #include "base/log.h"
+#include "core/load.h"
 #include "core/worker.h"
 
 // master -> worker
@@ -46,11 +47,9 @@ void control_reopen_error_log(const settings_t *s);
 
 typedef struct control control_t;
 
-// Runs the loader for a process without a master: 0 and the document appended, or -1 and the problems, one a line.
-typedef int (*control_load_fn)(const settings_t *s, buf_t *document, buf_t *problems);
-// What a process without a master needs, before control_start: how to read the configuration (a reload is refused without), and the proxy
-// listeners' descriptors (borrowed), which it shuts itself at the end of the drain delay.
-void control_set_alone(control_load_fn load, const int *proxy_fds, unsigned n);
+// What a process without a master needs, before control_start: how to read the configuration (a reload is refused without), the facts of
+// its first load, and the proxy listeners' descriptors, which it shuts itself at the end of the drain delay. All borrowed.
+void control_set_alone(load_fn load, str_t facts, const int *proxy_fds, unsigned n);
 
 // Called by worker_run once the first generation is in use and the listeners accept: tells the master so, and obeys from now on.
 // fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT and SIGUSR1 are handled here instead.

@@ -14,15 +14,21 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "config/settings.h"
 #include "core/master_impl.h"
+#include "config/generation.h"
+#include "core/config_state.h"
 #include "core/node.h"
 #include "core/shdict.h"
 #include "core/stats.h"
 
 enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SERIES_MAX = 20000 };
+
+// With so many old generations under way in a worker, files are not looked at: each holds a configuration.
+enum { GENERATIONS_MAX = 16 };
 
 // ---- shared memory ----
 
@@ -56,7 +62,8 @@ static int create_shared(master_t *m)
 {
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || master_create_dicts(m->s) != 0) {
+    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 ||
+        config_state_create() != 0 || master_create_dicts(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",
@@ -160,14 +167,70 @@ static void ask_for_reload(master_t *m)
     }
     log_write(LOG_INFO, "reading the configuration again");
     notify("RELOADING=1");
-    master_load_begin(m);
+    master_load_begin(m, true);
+}
+
+static bool may_look(const master_t *m)
+{
+    return m->state == MASTER_RUNNING && !m->loader && m->phase == RELOAD_NONE &&
+           config_state_most_alive() <= GENERATIONS_MAX;
+}
+
+// Whether anything has changed is the loader's to say.
+static void look_for_changes(master_t *m)
+{
+    if (!may_look(m) || !watcher_due(m->watcher, master_now_ms()))
+        return;
+    log_write(LOG_INFO, "the configuration may have changed; reading it");
+    master_load_begin(m, false);
+}
+
+static bool same_as_current(const master_t *m)
+{
+    return str_eq(str_make(m->current.p, m->current.n), str_make(m->candidate.p, m->candidate.n));
+}
+
+// Nothing to do; after an invalid one the files may be back at what is in use.
+static void unchanged(master_t *m, bool healthy)
+{
+    stat_fixed_add(SF_RELOADS_UNCHANGED, 1);
+    log_write(LOG_INFO, "the configuration has not changed");
+    document_close(&m->candidate);
+    if (!healthy)
+        return;
+    config_state_t *s = config_state_begin();
+    s->attempt_ok = true;
+    s->attempt_ms = clock_wall_us() / 1000;
+    s->error[0] = '\0';
+    config_state_end();
+}
+
+static void start_with_last_good(master_t *m)
+{
+    int rc = m->s->last_good ? master_take_last_good(m) : -ENOENT;
+    if (rc != 0) {
+        if (m->s->last_good)
+            log_write(LOG_ERR, "last_good: there is none to start with: %s", strerror(-rc));
+        fail_start(m, "the configuration is invalid");
+        return;
+    }
+    log_write(LOG_ERR, "the configuration is invalid; the last one that worked is used (last_good)");
+    m->from_last_good = true;
+    start_workers(m);
 }
 
 static void loaded(master_t *m, int status)
 {
-    bool good = master_load_end(m, status);
+    load_outcome_t outcome = master_load_end(m, status);
+    bool good = outcome == LOAD_DONE;
     if (m->state == MASTER_STARTING) {
-        good ? start_workers(m) : fail_start(m, "the configuration is invalid");
+        good ? start_workers(m) : start_with_last_good(m);
+    } else if (m->state == MASTER_RUNNING && outcome == LOAD_CHANGING) {
+        watcher_again(m->watcher, master_now_ms());
+    } else if (m->state == MASTER_RUNNING && outcome == LOAD_UNCHANGED) {
+        unchanged(m, false);
+    } else if (m->state == MASTER_RUNNING && good && !m->load_forced && same_as_current(m)) {
+        unchanged(m, true);
     } else if (m->state == MASTER_RUNNING && good) {
         reload_start(m);
     } else if (m->state == MASTER_RUNNING) {
@@ -177,6 +240,25 @@ static void loaded(master_t *m, int status)
     }
 }
 
+static void began_serving(master_t *m)
+{
+    int rc = m->from_last_good ? 0 : master_keep_last_good(m);
+    if (rc != 0)
+        log_write(LOG_ERR, "last_good: the configuration cannot be kept in %.*s: %s",
+                  STR_FMT(m->s->prefix), strerror(-rc));
+    if (!m->from_last_good) {
+        master_tell_loaded(m);
+        return;
+    }
+    config_state_t old; // the error of the files stays told
+    config_state_get(&old);
+    master_tell_loaded(m);
+    config_state_failed(str_from(old.error), str_from(old.attempt_content));
+    config_state_t *s = config_state_begin();
+    s->last_good = true;
+    config_state_end();
+}
+
 static void worker_ready(master_t *m, unsigned i, const char *summary)
 {
     m->slots[i].ready = true;
@@ -184,6 +266,7 @@ static void worker_ready(master_t *m, unsigned i, const char *summary)
     if (m->state != MASTER_STARTING || !slots_all_ready(m))
         return;
     m->state = MASTER_RUNNING;
+    began_serving(m);
     log_write(LOG_NOTICE, "serving: %u workers, %s", m->n_slots, summary);
     notify("READY=1");
 }
@@ -290,6 +373,9 @@ static int next_wait_ms(const master_t *m)
     const uint64_t moments[] = {m->silence_at_ms, m->shut_at_ms, m->deadline_ms};
     for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
         due_ms = moments[i] && moments[i] < due_ms ? moments[i] : due_ms;
+    uint64_t look_ms = watcher_next_ms(m->watcher);
+    if (look_ms && look_ms < due_ms && may_look(m))
+        due_ms = look_ms;
     for (unsigned i = 0; i < m->n_slots; i++) {
         const slot_t *s = &m->slots[i];
         if (!s->pid && s->respawn_at_ms && s->respawn_at_ms < due_ms)
@@ -300,10 +386,12 @@ static int next_wait_ms(const master_t *m)
 
 static void turn(master_t *m)
 {
-    struct pollfd fds[SLOTS_MAX + 1] = {{.fd = m->signal_fd, .events = POLLIN}};
+    struct pollfd fds[SLOTS_MAX + 2] = {{.fd = m->signal_fd, .events = POLLIN}};
+    fds[m->n_slots + 1] =
+        (struct pollfd){.fd = may_look(m) ? watcher_fd(m->watcher) : -1, .events = POLLIN};
     for (unsigned i = 0; i < m->n_slots; i++)
         fds[i + 1] = (struct pollfd){.fd = m->slots[i].control, .events = POLLIN};
-    int n = poll(fds, m->n_slots + 1, next_wait_ms(m));
+    int n = poll(fds, m->n_slots + 2, next_wait_ms(m));
     ASSERT(n >= 0 || errno == EINTR, "poll on our own descriptors works");
     for (unsigned i = 0; i < m->n_slots && n > 0; i++) {
         if (fds[i + 1].revents && m->slots[i].control == fds[i + 1].fd)
@@ -315,11 +403,13 @@ static void turn(master_t *m)
     if (m->state <= MASTER_RUNNING) {
         slots_check_beats(m);
         slots_respawn_due(m);
+        master_tell_workers(m);
     }
     if (m->load_again && m->state == MASTER_RUNNING && !m->loader && m->phase == RELOAD_NONE) {
         m->load_again = false;
         ask_for_reload(m);
     }
+    look_for_changes(m);
 }
 
 static int take_signals(master_t *m)
@@ -340,7 +430,8 @@ static int take_signals(master_t *m)
 static int serve(master_t *m)
 {
     m->last_turn_ms = master_now_ms();
-    master_load_begin(m);
+    m->watcher = watcher_create(m->s);
+    master_load_begin(m, true);
     if (!m->loader)
         return 1;
     while (m->state <= MASTER_RUNNING || slots_alive(m) > 0 || m->loader)
@@ -351,35 +442,42 @@ static int serve(master_t *m)
 
 // ---- one process alone ----
 
-static int load_alone(const master_t *m, buf_t *document)
+static int load_alone(const master_t *m, load_t *l)
 {
-    buf_t problems = {0};
-    int rc = m->o->load(m->s, document, &problems);
-    control_log_problems(buf_str(&problems), rc == 0 ? LOG_WARN : LOG_EMERG);
-    if (rc != 0)
+    char hash[33];
+    uint64_t files = 0;
+    *l = (load_t){.settings = m->s};
+    bool good = m->o->load(l) == LOAD_DONE;
+    control_log_problems(buf_str(&l->problems), good ? LOG_WARN : LOG_EMERG);
+    if (!good) {
         log_write(LOG_EMERG, "not started: the configuration is invalid");
-    buf_dispose(&problems);
-    return rc;
+        return -1;
+    }
+    str_t facts = buf_str(&l->facts);
+    str_to_u64(facts_get(facts, STR("files")), &files);
+    generation_hash(buf_str(&l->document), hash);
+    config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));
+    return 0;
 }
 
 static int serve_alone(master_t *m)
 {
-    buf_t document = {0};
+    load_t first;
     int code = 1;
     m->n_slots = 1;
     stats_use_slot(0);
-    if (load_alone(m, &document) == 0 && master_bind(m) == 0) {
-        control_set_alone(m->o->load, m->slots[0].fds, m->s->n_proxy_listen);
+    if (load_alone(m, &first) == 0 && master_bind(m) == 0) {
+        control_set_alone(m->o->load, buf_str(&first.facts), m->slots[0].fds, m->s->n_proxy_listen);
         worker_opts_t o = {.settings = m->s,
                            .script = m->o->script,
                            .listen_fds = m->slots[0].fds,
-                           .document = buf_str(&document).p,
-                           .document_n = document.n,
+                           .document = buf_str(&first.document).p,
+                           .document_n = first.document.n,
                            .control_fd = -1,
                            .heartbeat = m->beats};
         code = worker_run(&o);
     }
-    buf_dispose(&document);
+    load_dispose(&first);
     return code;
 }
 
@@ -411,6 +509,7 @@ static master_t *create(const master_opts_t *o)
     m->self = getpid();
     m->signal_fd = -1;
     m->current.fd = m->candidate.fd = -1;
+    m->loader_document = m->loader_problems = m->loader_facts = -1;
     m->n_slots = settings_workers(o->settings);
     m->n_slots = m->n_slots > SLOTS_MAX ? SLOTS_MAX : m->n_slots;
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
@@ -426,6 +525,9 @@ static void destroy(master_t *m)
     master_close_listeners(m);
     document_close(&m->current);
     document_close(&m->candidate);
+    watcher_destroy(m->watcher);
+    buf_dispose(&m->facts);
+    config_state_destroy();
     if (m->signal_fd >= 0)
         close(m->signal_fd);
     for (unsigned i = 0; i < SHDICTS_MAX; i++)

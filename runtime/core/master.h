@@ -10,8 +10,7 @@
 typedef struct master_opts {
     const settings_t *settings; // borrowed
     const script_t *script;     // for the workers
-    // Configuration files -> document. Runs in a child of its own. 0, or -1 with problems (one a line, also warnings on success).
-    control_load_fn load;
+    load_fn load; // runs in a child of its own
     // The other listening descriptors follow the proxy's in worker_opts_t.listen_fds: proxy, status, admin.
 } master_opts_t;
 

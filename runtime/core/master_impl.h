@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "core/master.h"
+#include "core/watcher.h"
 
 enum {
     SLOTS_MAX = 128,
@@ -60,9 +61,13 @@ typedef struct master {
     sigset_t inherited; // the signal mask children get back
     document_t current;
     pid_t loader; // 0: none
-    int loader_document, loader_problems;
+    int loader_document, loader_problems, loader_facts;
     uint64_t loader_deadline_ms;
-    bool load_again;
+    bool load_again;  // in any case, when this one is over
+    bool load_forced; // under way: in use even when nothing has changed
+    buf_t facts;      // of the last load that came to an end
+    watcher_t *watcher;
+    bool from_last_good; // the first configuration is that of an earlier run
     uint32_t current_seq, seq; // of `current`; of the newest
     reload_phase_t phase;
     document_t candidate;                                          // during RELOAD_TRYING
@@ -81,10 +86,17 @@ void master_shut_listeners(master_t *m);
 void master_close_listeners(master_t *m);
 
 // master_load.c: the loader's child and the documents it makes.
-void master_load_begin(master_t *m);
-// The loader's child has ended with this status: true when m->candidate is good. Its problems are logged.
-bool master_load_end(master_t *m, int status);
+// `forced`: also when the files are those of the last load.
+void master_load_begin(master_t *m, bool forced);
+// The loader's child has ended with this status. LOAD_DONE: m->candidate is what it made. Its problems are logged.
+load_outcome_t master_load_end(master_t *m, int status);
 void master_load_cancel(master_t *m);
+// The document in use is kept in the prefix, and taken from there (into m->candidate): 0 or -errno.
+int master_keep_last_good(const master_t *m);
+int master_take_last_good(master_t *m);
+// Says in the shared state that m->current is in use, and who has it.
+void master_tell_loaded(const master_t *m);
+void master_tell_workers(const master_t *m);
 void document_close(document_t *d);
 
 // master_slots.c: workers' lives.

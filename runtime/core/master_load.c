@@ -13,9 +13,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "core/master_impl.h"
+#include "config/generation.h"
+#include "core/config_state.h"
+#include "core/file.h"
 #include "core/node.h"
 
-enum { LOAD_MS = 120000 };
+enum { LOAD_MS = 120000, PATH_BYTES = 4096 };
 
 static int write_all(int fd, str_t s)
 {
@@ -30,33 +33,48 @@ static int write_all(int fd, str_t s)
     return 0;
 }
 
+// The exit codes of the child are outcomes; anything else is a failure.
 static _Noreturn void load_in_child(master_t *m)
 {
-    buf_t document = {0}, problems = {0};
-    int document_fd = m->loader_document, problems_fd = m->loader_problems;
+    load_t l = {.settings = m->s, .known = m->load_forced ? (str_t){0} : buf_str(&m->facts)};
+    int document_fd = m->loader_document, problems_fd = m->loader_problems,
+        facts_fd = m->loader_facts;
     master_become_child(m, -1);
     prctl(PR_SET_NAME, "moongate-load");
-    int rc = m->o->load(m->s, &document, &problems);
-    bool written = write_all(problems_fd, buf_str(&problems)) == 0 &&
-                   (rc != 0 || write_all(document_fd, buf_str(&document)) == 0);
+    load_outcome_t outcome = m->o->load(&l);
+    bool written = write_all(problems_fd, buf_str(&l.problems)) == 0 &&
+                   write_all(facts_fd, buf_str(&l.facts)) == 0 &&
+                   (outcome != LOAD_DONE || write_all(document_fd, buf_str(&l.document)) == 0);
     if (!written)
         log_write(LOG_ERR, "the loader cannot hand over its result: %s", strerror(errno));
-    _exit(rc == 0 && written ? 0 : 1);
+    _exit(written ? (int)outcome : (int)LOAD_INVALID);
 }
 
-void master_load_begin(master_t *m)
+static void close_results(master_t *m)
+{
+    const int fds[] = {m->loader_document, m->loader_problems, m->loader_facts};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    m->loader_document = m->loader_problems = m->loader_facts = -1;
+}
+
+void master_load_begin(master_t *m, bool forced)
 {
     ASSERT(m->loader == 0, "one load at a time");
+    m->load_forced = forced;
     m->loader_document =
         memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     m->loader_problems = memfd_create("moongate-problems", MFD_CLOEXEC);
-    pid_t pid = m->loader_document >= 0 && m->loader_problems >= 0 ? fork() : -1;
+    m->loader_facts = memfd_create("moongate-facts", MFD_CLOEXEC);
+    bool ready = m->loader_document >= 0 && m->loader_problems >= 0 && m->loader_facts >= 0;
+    pid_t pid = ready ? fork() : -1;
     if (pid == 0)
         load_in_child(m);
     if (pid < 0) {
         log_write(LOG_ERR, "the configuration cannot be read: %s", strerror(errno));
-        close(m->loader_document);
-        close(m->loader_problems);
+        close_results(m);
         return;
     }
     m->loader = pid;
@@ -103,23 +121,39 @@ static void leave_cause(str_t problems)
     notify_failure(text);
 }
 
-bool master_load_end(master_t *m, int status)
+static load_outcome_t outcome_of(int status)
 {
-    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > LOAD_CHANGING)
+        return LOAD_INVALID;
+    return (load_outcome_t)WEXITSTATUS(status);
+}
+
+// The child's facts are what the next load is compared with, whether this one was good or not.
+static void take_facts(master_t *m)
+{
+    str_t facts = map_file(m->loader_facts);
+    buf_clear(&m->facts);
+    buf_append(&m->facts, facts);
+    unmap_file(facts);
+    if (m->watcher)
+        watcher_set_facts(m->watcher, buf_str(&m->facts));
+}
+
+static void take_problems(master_t *m, load_outcome_t outcome)
+{
     str_t problems = map_file(m->loader_problems);
-    if (!good && m->state == MASTER_STARTING)
+    if (outcome == LOAD_INVALID && m->state == MASTER_STARTING)
         leave_cause(problems);
-    control_log_problems(problems, good ? LOG_WARN : LOG_ERR);
+    if (outcome == LOAD_INVALID && m->state <= MASTER_RUNNING)
+        config_state_failed(problems.n ? problems : STR("the loader ended without a word"),
+                            facts_get(buf_str(&m->facts), STR("content")));
+    control_log_problems(problems, outcome == LOAD_DONE ? LOG_WARN : LOG_ERR);
     unmap_file(problems);
-    close(m->loader_problems);
-    if (m->state <= MASTER_RUNNING)
-        log_end(status); // else we ended it ourselves
-    m->loader = 0;
-    document_t made = {.fd = m->loader_document};
-    if (!good) {
-        document_close(&made);
-        return false;
-    }
+}
+
+static int take_document(master_t *m, int fd)
+{
+    document_t made = {.fd = fd};
     if (fcntl(made.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
         log_write(LOG_INFO, "the configuration cannot be sealed: %s", strerror(errno));
     str_t text = map_file(made.fd);
@@ -128,11 +162,29 @@ bool master_load_end(master_t *m, int status)
     if (text.n == 0) {
         log_write(LOG_ERR, "the loader made an empty document");
         document_close(&made);
-        return false;
+        return -1;
     }
     document_close(&m->candidate);
     m->candidate = made;
-    return true;
+    return 0;
+}
+
+load_outcome_t master_load_end(master_t *m, int status)
+{
+    load_outcome_t outcome = outcome_of(status);
+    if (outcome == LOAD_DONE || outcome == LOAD_INVALID)
+        take_facts(m);
+    take_problems(m, outcome);
+    if (m->state <= MASTER_RUNNING)
+        log_end(status); // else we ended it ourselves
+    m->loader = 0;
+    if (outcome == LOAD_DONE) {
+        if (take_document(m, m->loader_document) != 0)
+            outcome = LOAD_INVALID;
+        m->loader_document = -1;
+    }
+    close_results(m);
+    return outcome;
 }
 
 void master_load_cancel(master_t *m)
@@ -140,4 +192,72 @@ void master_load_cancel(master_t *m)
     if (m->loader)
         kill(m->loader, SIGKILL);
     m->load_again = false;
+}
+
+// ---- the last good one ----
+
+static bool last_good_path(const master_t *m, const char *tail, char *out, size_t cap)
+{
+    return snprintf(out, cap, "%.*s/last-good.json%s", STR_FMT(m->s->prefix), tail) < (int)cap;
+}
+
+int master_keep_last_good(const master_t *m)
+{
+    char path[PATH_BYTES], fresh[PATH_BYTES];
+    if (!m->s->last_good || !last_good_path(m, "", path, sizeof path) ||
+        !last_good_path(m, ".new", fresh, sizeof fresh))
+        return 0;
+    // It holds secrets: nobody else reads it.
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = fd < 0 ? -1 : fchmod(fd, 0600);
+    if (rc == 0)
+        rc = write_all(fd, str_make(m->current.p, m->current.n));
+    if (fd >= 0 && close(fd) != 0)
+        rc = -1;
+    if (rc == 0)
+        rc = rename(fresh, path);
+    return rc == 0 ? 0 : -errno;
+}
+
+int master_take_last_good(master_t *m)
+{
+    char path[PATH_BYTES];
+    buf_t text = {0};
+    if (!last_good_path(m, "", path, sizeof path))
+        return -ENAMETOOLONG;
+    int rc = file_read(str_from(path), &text);
+    int fd = rc == 0 ? memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+    if (rc == 0 && (fd < 0 || write_all(fd, buf_str(&text)) != 0))
+        rc = -errno;
+    buf_dispose(&text);
+    if (rc == 0)
+        return take_document(m, fd) == 0 ? 0 : -EINVAL;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+// ---- the shared state ----
+
+void master_tell_workers(const master_t *m)
+{
+    config_state_t *s = config_state_begin();
+    s->workers = s->workers_acked = 0;
+    for (unsigned i = 0; i < m->n_slots; i++) {
+        s->workers += m->slots[i].pid != 0;
+        s->workers_acked += m->slots[i].ready && m->slots[i].document_seq == m->current_seq &&
+                            m->slots[i].awaited == 0;
+    }
+    snprintf(s->watch, sizeof s->watch, "%s", watcher_mode(m->watcher));
+    config_state_end();
+}
+
+void master_tell_loaded(const master_t *m)
+{
+    char hash[33];
+    uint64_t files = 0;
+    str_t facts = buf_str(&m->facts);
+    generation_hash(str_make(m->current.p, m->current.n), hash);
+    str_to_u64(facts_get(facts, STR("files")), &files);
+    config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));
 }

@@ -2,6 +2,7 @@
 // Invariant: a candidate that the first worker refuses (or dies of) has touched no other.
 #include "base/check.h"
 #include "base/log.h"
+#include "core/config_state.h"
 #include "core/master_impl.h"
 #include "core/node.h"
 #include "core/stats.h"
@@ -29,6 +30,11 @@ static void finish_if_done(master_t *m, const char *summary)
     }
     m->phase = RELOAD_NONE;
     stat_fixed_add(SF_RELOADS_OK, 1);
+    master_tell_loaded(m);
+    int rc = master_keep_last_good(m);
+    if (rc != 0)
+        log_write(LOG_ERR, "last_good: the configuration cannot be kept in %.*s: %s",
+                  STR_FMT(m->s->prefix), strerror(-rc));
     log_write(LOG_NOTICE, "configuration reloaded: %s", summary);
     notify("READY=1");
 }
@@ -38,6 +44,7 @@ static void refuse(master_t *m, const char *why)
     m->phase = RELOAD_NONE;
     document_close(&m->candidate);
     stat_fixed_add(SF_RELOADS_FAILED, 1);
+    config_state_failed(str_from(why), facts_get(buf_str(&m->facts), STR("content")));
     log_write(LOG_ERR, "reload refused, the running configuration stays in use: %s", why);
     notify("READY=1");
 }

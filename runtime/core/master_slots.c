@@ -64,7 +64,10 @@ void master_become_child(master_t *m, int keep_slot)
     if (m->loader) {
         close(m->loader_document);
         close(m->loader_problems);
+        close(m->loader_facts);
     }
+    if (m->watcher)
+        watcher_leave(m->watcher);
     give_signals_back(m);
 }
 

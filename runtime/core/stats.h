@@ -46,6 +46,7 @@ typedef enum stat_fixed {
     SF_TLS_ERRORS,
     SF_RELOADS_OK,
     SF_RELOADS_FAILED,
+    SF_RELOADS_UNCHANGED,
     SF_COUNT,
 } stat_fixed_t;
 void stat_fixed_add(stat_fixed_t f, int64_t by);

@@ -215,12 +215,10 @@ static void stop_listeners(worker_t *w, unsigned from, unsigned to)
 
 // ---- configurations ----
 
-int worker_install(worker_t *w, str_t document, char *why, size_t why_cap)
+int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap)
 {
-    static uint64_t number;
-    generation_t *g;
-    if (generation_create(document, ++number, &g, why, why_cap) != 0)
-        return -1;
+    static uint64_t number; // of the process
+    g->number = ++number;
     if (w->script->install(w, g, why, why_cap) != 0) {
         generation_release(g);
         return -1;
@@ -230,6 +228,14 @@ int worker_install(worker_t *w, str_t document, char *why, size_t why_cap)
     if (old)
         generation_release(old);
     return 0;
+}
+
+int worker_install(worker_t *w, str_t document, char *why, size_t why_cap)
+{
+    generation_t *g;
+    if (generation_create(document, 0, &g, why, why_cap) != 0)
+        return -1;
+    return worker_adopt(w, g, why, why_cap);
 }
 
 // ---- opening and closing ----

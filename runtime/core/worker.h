@@ -65,6 +65,8 @@ void worker_close(worker_t *w);
 
 // Puts a new generation in use: requests under way keep theirs. 0, or -1 with why (the old one stays).
 int worker_install(worker_t *w, str_t document, char *why, size_t why_cap);
+// The same with a generation made elsewhere (taken in both cases): reload.h.
+int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap);
 // Other settings from now on (borrowed): limits, trusted addresses and what is asked for as it is needed; not listeners, logs, TLS.
 // For specs, between two generations. 0, or -1 with why.
 int worker_use_settings(worker_t *w, const settings_t *s, char *why, size_t why_cap);

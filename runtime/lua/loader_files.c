@@ -3,14 +3,19 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "config/yaml.h"
+#include "io/crypto.h"
+
+// ---- problems ----
 
 static void add_line(loader_result_t *out, const char *fmt, va_list ap)
 {
@@ -39,44 +44,89 @@ void loader_warning(loader_result_t *out, const char *fmt, ...)
 
 static const char *cure_of(int error)
 {
-    if (error == ENOENT)
+    switch (error) {
+    case ENOENT:
         return " (is the path right?)";
-    return error == EACCES ? " (the gateway's user needs to read it)" : "";
-}
-
-static int read_text(const char *path, buf_t *text)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return errno;
-    size_t n;
-    while ((n = fread(buf_reserve(text, 65536), 1, 65536, f)) > 0) {
-        buf_commit(text, n);
-        if (text->n > YAML_BYTES_MAX)
-            break;
+    case EACCES:
+        return " (the gateway's user needs to read it)";
+    case EXDEV:
+    case ELOOP:
+        return " (it is a link that leads out of its directory; put the file itself there)";
+    default:
+        return "";
     }
-    int error = ferror(f) ? EIO : text->n > YAML_BYTES_MAX ? EFBIG : 0;
-    fclose(f);
-    return error;
 }
 
-static void read_source(source_files_t *files, const char *path, loader_result_t *out)
+// ---- bytes ----
+
+void source_digest(str_t text, char out[65])
+{
+    unsigned char bytes[DIGEST_MAX];
+    size_t n = crypto_digest("sha256", text, bytes);
+    ASSERT(n == 32, "OpenSSL has SHA-256");
+    for (size_t i = 0; i < n; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+int source_read_fd(int fd, size_t max, buf_t *text)
+{
+    for (;;) {
+        ssize_t n = read(fd, buf_reserve(text, 65536), 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            return 0;
+        buf_commit(text, (size_t)n);
+        if (text->n > max)
+            return EFBIG;
+    }
+}
+
+static char *copy_of(const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    ASSERT(copy || !text, "out of memory");
+    return copy;
+}
+
+int source_files_take(source_files_t *files, int fd, const char *name, const char *key,
+                      bool regular_only)
 {
     buf_t text = {0};
-    int error = read_text(path, &text);
+    struct stat st;
+    int error = fstat(fd, &st) != 0                        ? errno
+                : S_ISDIR(st.st_mode)                      ? EISDIR
+                : regular_only && !S_ISREG(st.st_mode)     ? EINVAL
+                : source_read_fd(fd, YAML_BYTES_MAX, &text);
+    close(fd);
+    if (!error && files->bytes + text.n > YAML_BYTES_MAX)
+        error = EFBIG;
     if (error) {
-        loader_error(out, "%s: cannot be read: %s%s", path, strerror(error), cure_of(error));
         buf_dispose(&text);
-        return;
+        return error;
     }
     if (files->n == files->cap) {
         files->cap = files->cap ? 2 * files->cap : 8;
         files->v = mem_realloc(files->v, files->cap * sizeof *files->v);
     }
-    char *name = strdup(path);
-    ASSERT(name != NULL, "out of memory");
-    files->v[files->n++] = (source_file_t){.name = name, .text = text};
+    source_file_t *f = &files->v[files->n++];
+    *f = (source_file_t){.name = copy_of(name), .key = copy_of(key), .text = text};
+    files->bytes += text.n;
+    source_digest(buf_str(&text), f->digest);
+    return 0;
 }
+
+static void cannot_read(source_files_t *files, const volumes_t *v, const char *path, int error,
+                        loader_result_t *out)
+{
+    if ((error == ENOENT || error == EACCES) && volumes_holds(v, path))
+        files->late = true;
+    loader_error(out, "%s: cannot be read: %s%s", path, strerror(error), cure_of(error));
+}
+
+// ---- directories ----
 
 static int is_source_name(const struct dirent *entry)
 {
@@ -92,53 +142,71 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static void read_directory(source_files_t *files, const char *path, loader_result_t *out)
+static void read_entry(volumes_t *v, int dir_fd, const char *path, const char *name,
+                       source_files_t *files, loader_result_t *out, uint32_t *read)
 {
-    struct dirent **entries = NULL;
-    int n = scandir(path, &entries, is_source_name, by_bytes);
-    uint32_t read = 0;
-    if (n < 0) {
-        loader_error(out, "%s: cannot be listed: %s%s", path, strerror(errno), cure_of(errno));
+    char full[PATH_MAX];
+    if (snprintf(full, sizeof full, "%s/%s", path, name) >= (int)sizeof full) {
+        loader_error(out, "%s/%s: the path is too long", path, name);
         return;
     }
+    int fd = volumes_open_in(v, dir_fd, path, name, O_NONBLOCK, true);
+    int error = fd < 0 ? -fd : source_files_take(files, fd, full, NULL, true);
+    if (error == EISDIR)
+        return;
+    if (error)
+        cannot_read(files, v, full, error, out);
+    ++*read;
+}
+
+// dir_fd is taken.
+static void read_directory(volumes_t *v, int dir_fd, const char *path, source_files_t *files,
+                           loader_result_t *out)
+{
+    struct dirent **entries = NULL;
+    uint32_t read = 0;
+    int n = scandirat(dir_fd, ".", &entries, is_source_name, by_bytes);
+    if (n < 0)
+        cannot_read(files, v, path, errno, out);
     for (int i = 0; i < n; i++) {
-        char full[PATH_MAX];
-        struct stat st;
-        int length = snprintf(full, sizeof full, "%s/%s", path, entries[i]->d_name);
-        bool is_directory = stat(full, &st) == 0 && S_ISDIR(st.st_mode);
-        if (length >= (int)sizeof full)
-            loader_error(out, "%s/%s: the path is too long", path, entries[i]->d_name);
-        else if (!is_directory) {
-            read_source(files, full, out);
-            read++;
-        }
+        read_entry(v, dir_fd, path, entries[i]->d_name, files, out, &read);
         free(entries[i]);
     }
     free(entries);
-    if (read == 0)
+    close(dir_fd);
+    if (n >= 0 && read == 0)
         loader_warning(out, "%s: warning: holds no .yaml, .yml or .json file", path);
 }
 
-void source_files_read(const settings_t *s, source_files_t *files, loader_result_t *out)
+static void read_path(volumes_t *v, const char *path, source_files_t *files,
+                      loader_result_t *out)
+{
+    int fd = volumes_open(v, path, 0);
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        read_directory(v, fd, path, files, out);
+        return;
+    }
+    int error = fd < 0 ? -fd : source_files_take(files, fd, path, NULL, false);
+    if (error)
+        cannot_read(files, v, path, error, out);
+}
+
+void source_files_read(const settings_t *s, volumes_t *v, source_files_t *files,
+                       loader_result_t *out)
 {
     if (s->n_config_paths == 0)
         loader_error(
             out, "no configuration: name a file or a directory with -c, or set config_paths");
     for (uint32_t i = 0; i < s->n_config_paths; i++) {
         char path[PATH_MAX];
-        struct stat st;
         str_t given = s->config_paths[i];
         while (given.n > 1 && given.p[given.n - 1] == '/')
             given.n--;
         if (snprintf(path, sizeof path, "%.*s", STR_FMT(given)) >= (int)sizeof path)
             loader_error(out, "%.100s...: the path is too long", path);
-        else if (stat(path, &st) != 0)
-            loader_error(out, "%s: cannot be read: %s%s", path, strerror(errno),
-                         cure_of(errno));
-        else if (S_ISDIR(st.st_mode))
-            read_directory(files, path, out);
         else
-            read_source(files, path, out);
+            read_path(v, path, files, out);
     }
     if (files->n == 0 && out->errors == 0)
         loader_error(
@@ -149,6 +217,7 @@ void source_files_dispose(source_files_t *files)
 {
     for (size_t i = 0; i < files->n; i++) {
         free(files->v[i].name);
+        free(files->v[i].key);
         buf_dispose(&files->v[i].text);
     }
     free(files->v);

@@ -80,7 +80,7 @@ describe("entities: messages", function()
       "certificates[0].key: invalid key: no 'BEGIN PRIVATE KEY' line found" },
     { "vaults: [{prefix: env, name: env}]",
       "vaults[0].prefix: must not be one of: env, aws, gcp, hcv, azure, conjur" },
-    { "vaults: [{prefix: my, name: aws}]", "vaults[0].name: expected one of: env" },
+    { "vaults: [{prefix: my, name: aws}]", "vaults[0].name: expected one of: env, file" },
   }
   for _, case in ipairs(cases) do
     it(case[1], function()

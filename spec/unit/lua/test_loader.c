@@ -119,7 +119,7 @@ TEST(problems_have_file_line_and_column_and_come_all_at_once)
                   "many\n  routes:\n  - name: r\n    paths: [\"~/(\"]\n");
     put("b.yaml", "_format_version: \"3.0\"\nplugins:\n- name: key-auht\n");
     put("c.json", "{\"services\": [\n");
-    CHECK_EQ_INT(load("", "", &r), -1);
+    CHECK_EQ_INT(load("", "", &r), LOAD_INVALID);
     CHECK(r.errors >= 4);
     CHECK_EQ_INT(r.document.n, 0);
     says(&r, "a.yaml:5:3: services[0].port: expected an integer");
@@ -168,7 +168,7 @@ TEST(a_plugin_of_the_configuration_directory_is_found)
     CHECK(str_find(buf_str(&r.document), STR("\"greeting\":\"good day\"")) >= 0);
     loader_result_dispose(&r);
     put("d/k.yaml", "_format_version: \"3.0\"\nplugins:\n- name: broken\n- name: ../hello\n");
-    CHECK_EQ_INT(load("d", "", &r), -1);
+    CHECK_EQ_INT(load("d", "", &r), LOAD_INVALID);
     says(&r, "broken/schema.lua:2: ");
     loader_result_dispose(&r);
     end();
@@ -179,13 +179,13 @@ TEST(what_cannot_be_read_is_named)
     loader_result_t r;
     begin();
     put("ok.yaml", chat);
-    CHECK_EQ_INT(load("none.yaml", "nodir", &r), -1);
+    CHECK_EQ_INT(load("none.yaml", "nodir", &r), LOAD_INVALID);
     CHECK_EQ_INT(r.errors, 2);
     says(&r, "none.yaml: cannot be read: No such file or directory (is the path right?)");
     says(&r, "nodir: cannot be read");
     loader_result_dispose(&r);
     put("empty/note.txt", "");
-    CHECK_EQ_INT(load("empty", "", &r), -1);
+    CHECK_EQ_INT(load("empty", "", &r), LOAD_INVALID);
     says(&r, "empty: warning: holds no .yaml, .yml or .json file");
     says(&r, "none of the given paths holds");
     loader_result_dispose(&r);
@@ -194,7 +194,7 @@ TEST(what_cannot_be_read_is_named)
     loader_result_dispose(&r);
     settings_t s = {0};
     loader_input_t in = {.settings = &s, .share = "."};
-    CHECK_EQ_INT(loader_run(&in, &r), -1);
+    CHECK_EQ_INT(loader_run(&in, &r), LOAD_INVALID);
     says(&r, "no configuration: name a file or a directory with -c");
     loader_result_dispose(&r);
     end();
@@ -210,7 +210,7 @@ TEST(a_missing_share_directory_is_an_error_not_a_crash)
     str_t list = str_from(path);
     settings_t s = {.config_paths = &list, .n_config_paths = 1};
     loader_input_t in = {.settings = &s, .share = "/nonexistent"};
-    CHECK_EQ_INT(loader_run(&in, &r), -1);
+    CHECK_EQ_INT(loader_run(&in, &r), LOAD_INVALID);
     says(&r, "cannot open /nonexistent/lualib/config/host.lua");
     loader_result_dispose(&r);
     end();
