@@ -162,7 +162,7 @@ end
 -- Modules of ours that keep the faked ones.
 local function forget_modules()
   for name in pairs(package.loaded) do
-    if name:find("^moongate%.auth%.") or name:find("^moongate%.log%.") then
+    if name:find("^moongate%.auth%.") or name == "moongate.log.entry" or name == "moongate.statsd.sample" then
       package.loaded[name] = nil
     end
   end
@@ -188,6 +188,7 @@ function M.new(plugin, spec)
   }
   package.loaded["moongate.abi.node"] = {
     now = function() return spec.now or 1700000000 end, worker_pid = function() return 7 end, getenv = function() end,
+    worker_id = function() return 0 end, hostname = function() return "host.1" end, mono = function() return 1000 end,
   }
   package.loaded["moongate.abi.response"] = {
     set_header = function(name, value) self.response[name] = value end,
