@@ -6,7 +6,12 @@ exclude_files = { "**/node_modules/**", "build/**" }
 globals = {}
 ignore = { "212" } -- unused arguments: handlers have fixed signatures
 
-files["plugins"] = { read_globals = { "kong", "ngx" } }
+-- What plugins may write to.
+local WRITABLE = { read_only = false, other_fields = true }
+local KONG = { other_fields = true, fields = { ctx = WRITABLE } }
+local NGX = { other_fields = true, fields = { arg = WRITABLE, ctx = WRITABLE, header = WRITABLE, status = WRITABLE,
+  var = WRITABLE } }
+files["plugins"] = { read_globals = { kong = KONG, ngx = NGX } }
 files["lualib"] = { read_globals = { "kong", "ngx" } }
 files["lualib/boot.lua"] = { globals = { "kong", "ngx" } }
 files["lualib/pdk"] = { globals = { "kong", "ngx" } }

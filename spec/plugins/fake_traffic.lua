@@ -47,6 +47,7 @@ local function stub_more(self, fake)
     end
     return n
   end
+  request.raw_target = function() return fake.target or fake.path end
   request.server_addr, request.server_port = function() return "10.0.0.9" end, function() return 8000 end
   local node = package.loaded["moongate.abi.node"]
   function node.now() return self.now end
@@ -72,7 +73,7 @@ function M.new(plugin, world)
   rawset(_G, "ngx", self.ngx or {})
   for name in pairs(package.loaded) do
     if name:find("^kong%.plugins%.") or name:find("^moongate%.transform%.") or name:find("^moongate%.limits%.")
-      or name:find("^moongate%.http%.") then
+      or name:find("^moongate%.http%.") or name:find("^moongate%.cache%.") then
       package.loaded[name] = world and world[name] or nil
     end
   end
