@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "core/respond.h"
 #include "core/shdict.h"
+#include "core/status_config.h"
 #include "core/stats.h"
 #include "core/worker.h"
 
@@ -64,8 +65,10 @@ static void status_json(const request_t *r, buf_t *b)
     put_server(b);
     buf_putc(b, ',');
     put_memory(b);
-    buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\"}",
-               r->gen->hash);
+    buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\",",
+               r->worker->gen->hash);
+    status_config_json(r->worker, b);
+    buf_putc(b, '}');
 }
 
 // ---- /metrics ----
@@ -146,7 +149,6 @@ static void put_vms(buf_t *b, const char *node)
 
 static void put_own(buf_t *b, const request_t *r)
 {
-    char labels[96];
     line(family(b, "moongate_worker_respawns_total", "counter",
                 "Workers replaced after a crash or a hang"),
          "", (double)stat_fixed_get(SF_RESPAWNS));
@@ -159,13 +161,7 @@ static void put_own(buf_t *b, const request_t *r)
     line(family(b, "moongate_metrics_dropped_total", "counter",
                 "Additions to metrics that had no room"),
          "", (double)stats_dropped());
-    family_t reloads =
-        family(b, "moongate_config_reloads_total", "counter", "Reloads by result");
-    line(reloads, "{result=\"ok\"}", (double)stat_fixed_get(SF_RELOADS_OK));
-    line(reloads, "{result=\"error\"}", (double)stat_fixed_get(SF_RELOADS_FAILED));
-    snprintf(labels, sizeof labels, "{hash=\"%s\"}", r->gen->hash);
-    line(family(b, "moongate_config_info", "gauge", "Hash of the configuration in use"), labels,
-         1);
+    status_config_metrics(r->worker, b);
 }
 
 static void metrics_text(const request_t *r, buf_t *b)
