@@ -293,7 +293,7 @@ static void try_target(exchange_t *x)
 void exchange_start(request_t *r)
 {
     ASSERT(!r->exchange, "one exchange at a time");
-    if (r->body.err) {  // a plugin wanted the body, did not get it, and went on: what is here of it is not the body
+    if (r->body.err && !r->new_body.p) {  // a plugin wanted the body, did not get it, and went on: what is here of it is not the body
         respond_error(r, request_body_status(r->body.err), NULL);
         return;
     }
