@@ -127,6 +127,15 @@ local function extend_path()
   package.path = table.concat(parts, ";") .. ";" .. package.path
 end
 
+-- To the terminal, where the gateway's goes to its log.
+local function print_line(...)
+  local parts = { ... }
+  for i = 1, select("#", ...) do
+    parts[i] = tostring(parts[i])
+  end
+  io.stdout:write(table.concat(parts, "\t"), "\n")
+end
+
 local function prepare(program, opts)
   host.program = program
   for _, dir in ipairs(opts.dirs) do
@@ -137,6 +146,7 @@ local function prepare(program, opts)
   end
   find_plugins(".")
   host.install_search()
+  _G.print = print_line
   extend_path()
   require "moongate.spec"
   require "moongate.runloop.handlers"

@@ -280,8 +280,8 @@ function Plugin.validate(self, conf)
   build()
   local schema = schemas[self.name]
   if not schema then
-    local definition, err = env.require("kong.plugins." .. self.name .. ".schema"), nil
-    schema, err = check.plugin_schema(definition)
+    local err
+    schema, err = check.plugin_schema(env.require("kong.plugins." .. self.name .. ".schema"))
     if not schema then
       error("plugin '" .. self.name .. "': " .. err, 2)
     end
