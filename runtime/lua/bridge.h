@@ -1,4 +1,4 @@
-// What the files of this room share: a worker's Lua state, tasks (the Lua side of one request or one timer) and
+// What the files of this room share: a worker's Lua states (one for each code of plugins that is in use), tasks (the Lua side of one request or one timer) and
 // threads (the coroutines that C resumes). Nobody outside includes it.
 // Invariants: bridge->task is set exactly while Lua code of that task runs; a thread that waits has a cancel function;
 // code after a wait may never run, so whatever a wait holds is released by its cancel function, not by Lua.
@@ -106,14 +106,33 @@ struct bridge {
     lua_State *volatile running_L;    // where its hook is set
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
+    bool retired;         // another state is the newest; closed when the last generation of this one has gone
+    bridge_t *older;      // the state before this one, if it is not closed yet
+    io_timer_t end_timer; // of its end
+    char code_hash[65];   // of the plugins' code it runs; "" none was read
+    bool has_code;        // code_hash is known
     uint32_t serial;
     uint64_t task_serial;
     uint64_t wall_us; // of ngx.now
 };
 
+// The state whose code runs; outside of Lua the newest.
 static inline bridge_t *bridge_self(void)
 {
     return worker_self ? worker_self->script_state : NULL;
+}
+
+// Until bridge_leave, b is bridge_self(). Nests.
+static inline bridge_t *bridge_enter(bridge_t *b)
+{
+    bridge_t *before = b->worker->script_state;
+    b->worker->script_state = b;
+    return before;
+}
+
+static inline void bridge_leave(bridge_t *b, bridge_t *before)
+{
+    b->worker->script_state = before;
 }
 
 // The current request, or NULL.
@@ -187,6 +206,8 @@ script_result_t phases_enter(request_t *r, uint32_t phase);
 script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *out);
 int phases_install(bridge_t *b, generation_t *g, char *why, size_t why_cap);
 void phases_close(bridge_t *b);
+// state.c: the last generation of a retired state has gone.
+void bridge_end_soon(bridge_t *b);
 
 // ---- native functions, by file: NULL-terminated lists for moongate.native ----
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],

@@ -39,6 +39,7 @@ const luaL_Reg native_co[] = {{"sentinels", l_sentinels}, {NULL, NULL}};
 // ---- what runs ----
 
 typedef struct current {
+    bridge_t *active;
     task_t *task;
     thread_t *thread;
     mg_state_t state;
@@ -46,7 +47,7 @@ typedef struct current {
 
 static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
 {
-    current_t saved = {.task = b->task, .thread = b->thread, .state = b->state};
+    current_t saved = {.active = bridge_enter(b), .task = b->task, .thread = b->thread, .state = b->state};
     if (!b->task) {
         b->wall_us = clock_wall_us();
         b->running_L = b->L;
@@ -72,6 +73,7 @@ static void current_restore(bridge_t *b, const current_t *saved)
     b->state = saved->state;
     if (!b->task)
         b->run_started_us = 0;
+    bridge_leave(b, saved->active);
 }
 
 // ---- slots ----

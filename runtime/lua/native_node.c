@@ -53,8 +53,9 @@ static int l_worker_count(lua_State *L)
 
 static int l_exiting(lua_State *L)
 {
-    lua_pushboolean(L,
-                    worker_self->stopping || worker_self->draining || bridge_self()->closing);
+    const bridge_t *b = bridge_self();
+    lua_pushboolean(L, worker_self->stopping || worker_self->draining || b->closing ||
+                           (b->retired && b->finish_at_ms));
     return 1;
 }
 

@@ -14,6 +14,7 @@ static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"access", "response", "head
 
 static void forget(bridge_t *b, script_generation_t *s)
 {
+    bridge_t *active = bridge_enter(b);
     lua_rawgeti(b->L, LUA_REGISTRYINDEX, s->forget_ref);
     if (lua_pcall(b->L, 0, 0, 0) != 0) {
         log_write(LOG_ERR, "[lua] forgetting generation %llu: %s",
@@ -24,15 +25,19 @@ static void forget(bridge_t *b, script_generation_t *s)
         luaL_unref(b->L, LUA_REGISTRYINDEX, s->chains_ref[i]);
     luaL_unref(b->L, LUA_REGISTRYINDEX, s->compile_ref);
     luaL_unref(b->L, LUA_REGISTRYINDEX, s->forget_ref);
+    bridge_leave(b, active);
 }
 
 static void script_generation_free(void *script)
 {
     script_generation_t *s = script;
-    if (s->bridge)
-        forget(s->bridge, s);
+    bridge_t *b = s->bridge;
+    if (b)
+        forget(b, s);
     list_unlink(&s->links);
     free(s);
+    if (b && b->retired && list_empty(&b->generations))
+        bridge_end_soon(b);
 }
 
 void phases_close(bridge_t *b)
@@ -118,6 +123,13 @@ int phases_install(bridge_t *b, generation_t *g, char *why, size_t why_cap)
 
 // ---- finding a chain ----
 
+// The state of the generation that the request began with.
+static bridge_t *bridge_of(const request_t *r)
+{
+    const script_generation_t *s = r->gen->script;
+    return s ? s->bridge : bridge_self();
+}
+
 static int route_index(const request_t *r)
 {
     return (int)(r->route ? r->route->index : r->gen->n_routes) + 1;
@@ -157,7 +169,7 @@ static int push_chain(task_t *t, chain_t chain)
 
 script_result_t phases_enter_access(request_t *r)
 {
-    bridge_t *b = bridge_self();
+    bridge_t *b = bridge_of(r);
     task_t *t = task_of(b, r);
     if (r->phases & PHASE_RESPONSE)
         r->buffering = true;
@@ -203,7 +215,7 @@ script_result_t phases_enter(request_t *r, uint32_t phase)
 {
     ASSERT(phase == PHASE_RESPONSE || phase == PHASE_HEADER_FILTER || phase == PHASE_LOG,
            "only phases that do not wait are entered so");
-    bridge_t *b = bridge_self();
+    bridge_t *b = bridge_of(r);
     task_t *t = task_of(b, r);
     int pushed = push_chain(t, chain_of(phase));
     if (pushed <= 0)
@@ -218,7 +230,7 @@ script_result_t phases_enter(request_t *r, uint32_t phase)
 
 script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *out)
 {
-    bridge_t *b = bridge_self();
+    bridge_t *b = bridge_of(r);
     task_t *t = task_of(b, r);
     *out = chunk;
     if (t->has_exit) {

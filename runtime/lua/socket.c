@@ -28,11 +28,11 @@ const char *csock_error(int err)
 
 // ---- waiting ----
 
-static void drop_anchor(csock_t *s)
+static void drop_anchor(csock_t *s, const thread_t *t)
 {
     ASSERT(s->waits > 0, "an anchor is dropped once for each wait");
     if (--s->waits == 0) {
-        luaL_unref(bridge_self()->L, LUA_REGISTRYINDEX, s->anchor);
+        luaL_unref(t->task->bridge->L, LUA_REGISTRYINDEX, s->anchor);
         s->anchor = LUA_NOREF;
     }
 }
@@ -50,7 +50,7 @@ static void wait_cancel(thread_t *t)
         connect_cancel(s->connector);
     s->connector = NULL;
     csock_close(s);
-    drop_anchor(s);
+    drop_anchor(s, t);
 }
 
 int csock_wait(lua_State *L, csock_t *s, thread_t **place, uint32_t timeout_ms,
@@ -74,7 +74,7 @@ thread_t *csock_end_wait(csock_t *s, thread_t **place)
     thread_t *t = *place;
     *place = NULL;
     io_timer_stop(&t->timer);
-    drop_anchor(s);
+    drop_anchor(s, t);
     return t;
 }
 

@@ -56,7 +56,7 @@ static thread_t *end_wait(cudp_t *u)
     thread_t *t = u->waiter;
     u->waiter = NULL;
     io_timer_stop(&t->timer);
-    luaL_unref(bridge_self()->L, LUA_REGISTRYINDEX, u->anchor);
+    luaL_unref(t->task->bridge->L, LUA_REGISTRYINDEX, u->anchor);
     return t;
 }
 

@@ -1,5 +1,6 @@
-// A worker's Lua state: made, given the native functions and boot.lua, and closed. What script_lua consists of.
-// Not phases (phases.c) nor coroutines (co.c). Invariant: nothing of Lua outlives script_close.
+// A worker's Lua states: made, given the native functions and boot.lua, replaced when plugins' code changes, closed when the last request
+// of theirs has ended. What script_lua consists of. Not phases (phases.c) nor coroutines (co.c).
+// Invariant: nothing of Lua outlives script_close; worker->script_state is the newest state, but while an older one's code runs.
 #include "lua/bridge.h"
 #include "lua/script.h"
 
@@ -9,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/json.h"
 #include "io/tls.h"
 
 static const char *share_dir = "."; // set once by main, before any thread
@@ -99,8 +101,11 @@ static int panic(lua_State *L)
     UNREACHABLE("an error reached Lua's outermost call");
 }
 
+static void on_end(io_timer_t *t);
+
 static void bridge_init(bridge_t *b, worker_t *w)
 {
+    io_timer_init(&b->end_timer, w->loop, on_end);
     b->worker = w;
     b->state.version = MG_ABI_VERSION;
     b->state.size = sizeof b->state;
@@ -114,67 +119,16 @@ static void bridge_init(bridge_t *b, worker_t *w)
     b->wall_us = clock_wall_us();
 }
 
-static void script_close(worker_t *w);
+// ---- a state ----
 
-static int script_open(worker_t *w, char *why, size_t why_cap)
+static void bridge_close(bridge_t *b)
 {
-    ASSERT(worker_self == w, "the bridge finds its worker by worker_self");
-    bridge_t *b = mem_zalloc(sizeof *b);
-    bridge_init(b, w);
-    w->script_state = b;
-    b->L = luaL_newstate();
-    if (!b->L) {
-        snprintf(why, why_cap, "no memory for a Lua state");
-        free(b);
-        w->script_state = NULL;
-        return -1;
-    }
-    lua_atpanic(b->L, panic);
-    luaL_openlibs(b->L);
-    lua_getglobal(b->L, "package");
-    lua_getfield(b->L, -1, "preload");
-    lua_pushcfunction(b->L, open_native);
-    lua_setfield(b->L, -2, "moongate.native");
-    lua_settop(b->L, 0);
-    int rc = run_boot(b, why, why_cap);
-    lua_settop(b->L, 0);
-    if (rc != 0)
-        script_close(w);
-    else
-        watchdog_start(b);
-    return rc;
-}
-
-static int script_install(worker_t *w, generation_t *g, char *why, size_t why_cap)
-{
-    return phases_install(w->script_state, g, why, why_cap);
-}
-
-// Stopped at once there is less time, since the master waits no longer than that.
-enum { FINISH_MS = 2000, FINISH_AT_ONCE_MS = 600 };
-
-static void script_finish(worker_t *w)
-{
-    bridge_t *b = w->script_state;
-    if (!b)
-        return;
-    b->finish_at_ms = loop_now_ms(w->loop) + (w->draining ? FINISH_MS : FINISH_AT_ONCE_MS);
-    timers_finish(b);
-    while (b->timers_running && loop_now_ms(w->loop) < b->finish_at_ms)
-        loop_turn(w->loop, 20);
-}
-
-static void script_close(worker_t *w)
-{
-    bridge_t *b = w->script_state;
-    if (!b)
-        return;
+    bridge_t *before = bridge_enter(b);
     b->closing = true;
-    watchdog_stop(b);
+    io_timer_stop(&b->end_timer);
     timers_finish(b); // those begun since, or all of them when the start failed
     while (!list_empty(&b->tasks))
         task_end(CONTAINER_OF(b->tasks.next, task_t, links));
-    ASSERT(list_empty(&w->requests), "requests end before the script is closed");
     phases_close(b);
     socket_pools_close(b);
     for (int i = 0; i < 2; i++)
@@ -186,10 +140,186 @@ static void script_close(worker_t *w)
         free(t);
     }
     lua_close(b->L);
+    bridge_leave(b, before == b ? NULL : before);
     buf_dispose(&b->chunk_buf);
     buf_dispose(&b->scratch);
     free(b->free_slots);
     free(b);
+}
+
+static void open_libraries(lua_State *L)
+{
+    lua_atpanic(L, panic);
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open_native);
+    lua_setfield(L, -2, "moongate.native");
+    lua_settop(L, 0);
+}
+
+static bridge_t *bridge_open(worker_t *w, char *why, size_t why_cap)
+{
+    bridge_t *b = mem_zalloc(sizeof *b);
+    bridge_init(b, w);
+    b->L = luaL_newstate();
+    if (!b->L) {
+        snprintf(why, why_cap, "no memory for a Lua state");
+        free(b);
+        return NULL;
+    }
+    bridge_t *before = bridge_enter(b);
+    open_libraries(b->L);
+    int rc = run_boot(b, why, why_cap);
+    lua_settop(b->L, 0);
+    bridge_leave(b, before);
+    if (rc == 0)
+        return b;
+    bridge_close(b);
+    return NULL;
+}
+
+// ---- the end of a state that another has replaced ----
+
+// Stopped at once there is less time, since the master waits no longer than that.
+enum { FINISH_MS = 2000, FINISH_AT_ONCE_MS = 600, END_TICK_MS = 20 };
+
+static void unchain(bridge_t *b)
+{
+    bridge_t *at = b->worker->script_state;
+    while (at && at->older != b)
+        at = at->older;
+    ASSERT(at, "a retired state is behind the newest");
+    at->older = b->older;
+}
+
+static void on_end(io_timer_t *t)
+{
+    bridge_t *b = CONTAINER_OF(t, bridge_t, end_timer);
+    uint64_t now_ms = loop_now_ms(b->worker->loop);
+    if (!b->finish_at_ms) {
+        b->finish_at_ms = now_ms + FINISH_MS;
+        timers_finish(b);
+    }
+    if (b->timers_running && now_ms < b->finish_at_ms) {
+        io_timer_start(t, END_TICK_MS);
+        return;
+    }
+    unchain(b);
+    bridge_close(b);
+    log_write(LOG_INFO, "the Lua state of earlier plugin code is closed");
+}
+
+void bridge_end_soon(bridge_t *b)
+{
+    ASSERT(b->retired, "only a retired state ends");
+    if (!b->closing && !b->finish_at_ms)
+        io_timer_start(&b->end_timer, 1);
+}
+
+static void retire(bridge_t *b)
+{
+    b->retired = true;
+    if (list_empty(&b->generations))
+        bridge_end_soon(b);
+}
+
+// ---- as core asks for it ----
+
+static int script_open(worker_t *w, char *why, size_t why_cap)
+{
+    ASSERT(worker_self == w, "the bridge finds its worker by worker_self");
+    bridge_t *b = bridge_open(w, why, why_cap);
+    w->script_state = b;
+    if (b)
+        watchdog_start(b);
+    return b ? 0 : -1;
+}
+
+static int install_in(bridge_t *b, generation_t *g, char *why, size_t why_cap)
+{
+    bridge_t *before = bridge_enter(b);
+    int rc = phases_install(b, g, why, why_cap);
+    bridge_leave(b, before);
+    return rc;
+}
+
+static str_t hash_of_code(const generation_t *g)
+{
+    str_t raw;
+    bool found = json_get(g->code_json, STR("hash"), &raw) && raw.n == 66;
+    return found ? str_make(raw.p + 1, 64) : STR("");
+}
+
+static void set_code(bridge_t *b, str_t hash)
+{
+    snprintf(b->code_hash, sizeof b->code_hash, "%.*s", STR_FMT(hash));
+    b->has_code = true;
+}
+
+// Code that is loaded stays in its state: other code gets a state of its own, complete before anything is swapped.
+static int install_anew(worker_t *w, generation_t *g, char *why, size_t why_cap)
+{
+    bridge_t *old = w->script_state, *b = bridge_open(w, why, why_cap);
+    if (!b)
+        return -1;
+    set_code(b, hash_of_code(g));
+    if (install_in(b, g, why, why_cap) != 0) {
+        bridge_close(b);
+        return -1;
+    }
+    watchdog_stop(old);
+    watchdog_start(b);
+    b->older = old;
+    w->script_state = b;
+    retire(old);
+    return 0;
+}
+
+static int script_install(worker_t *w, generation_t *g, char *why, size_t why_cap)
+{
+    bridge_t *b = w->script_state;
+    str_t hash = hash_of_code(g);
+    if (b->has_code && !str_eq(hash, str_from(b->code_hash)))
+        return install_anew(w, g, why, why_cap);
+    set_code(b, hash);
+    return install_in(b, g, why, why_cap);
+}
+
+static bool timers_run(const bridge_t *b)
+{
+    for (; b; b = b->older) {
+        if (b->timers_running)
+            return true;
+    }
+    return false;
+}
+
+static void script_finish(worker_t *w)
+{
+    uint64_t end_ms = loop_now_ms(w->loop) + (w->draining ? FINISH_MS : FINISH_AT_ONCE_MS);
+    for (bridge_t *b = w->script_state; b; b = b->older) {
+        io_timer_stop(&b->end_timer);
+        b->finish_at_ms = end_ms;
+        timers_finish(b);
+    }
+    while (timers_run(w->script_state) && loop_now_ms(w->loop) < end_ms)
+        loop_turn(w->loop, END_TICK_MS);
+}
+
+static void script_close(worker_t *w)
+{
+    bridge_t *b = w->script_state;
+    if (!b)
+        return;
+    ASSERT(list_empty(&w->requests), "requests end before the script is closed");
+    watchdog_stop(b);
+    while (b->older) {
+        bridge_t *old = b->older;
+        b->older = old->older;
+        bridge_close(old);
+    }
+    bridge_close(b);
     w->script_state = NULL;
 }
 
@@ -216,11 +346,11 @@ static void script_abort(request_t *r)
 
 static uint64_t script_memory(worker_t *w)
 {
-    bridge_t *b = w->script_state;
-    if (!b)
-        return 0;
-    return (uint64_t)lua_gc(b->L, LUA_GCCOUNT, 0) * 1024 +
-           (uint64_t)lua_gc(b->L, LUA_GCCOUNTB, 0);
+    uint64_t bytes = 0;
+    for (const bridge_t *b = w->script_state; b; b = b->older)
+        bytes += (uint64_t)lua_gc(b->L, LUA_GCCOUNT, 0) * 1024 +
+                 (uint64_t)lua_gc(b->L, LUA_GCCOUNTB, 0);
+    return bytes;
 }
 
 const script_t script_lua = {
