@@ -124,11 +124,18 @@ int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const cha
                       uint64_t value_n);
 int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value,
                       uint64_t value_n);
+// As mg_header_set with a whole number as its value, without a Lua string for each new number.
+int32_t mg_header_set_number(int32_t side, const char *name, uint64_t name_n, double value);
 int32_t mg_header_remove(int32_t side, const char *name, uint64_t name_n);
 int32_t mg_header_on_success(const char *name, uint64_t name_n, const char *value,
                              uint64_t value_n);
 
 int32_t mg_status_set(uint32_t status);
+// Number of the generation that entities are asked of; 0: none.
+double mg_generation(void);
+// Indexes of a credential and of its consumer, by kind and lookup key; MG_ABSENT. In the generation that route.entity asks.
+int32_t mg_credential_find(const char *kind, uint64_t kind_n, const char *key, uint64_t key_n,
+                           uint32_t *credential, uint32_t *consumer);
 int32_t mg_consumer_set(int32_t consumer, int32_t credential);
 // Asks for a phase that its plugin declares OPTIONAL.
 int32_t mg_want(uint32_t phase);

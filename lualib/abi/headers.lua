@@ -88,6 +88,13 @@ function _M.setter(side)
   end
 end
 
+-- set(name, number): a whole number.
+function _M.number_setter(side)
+  return function(name, value)
+    return check(C.mg_header_set_number(side, name, #name, value))
+  end
+end
+
 function _M.adder(side)
   return function(name, value)
     value = as_text(value)

@@ -5,7 +5,8 @@
 local c = require "moongate.abi.c"
 local json = require "moongate.abi.json"
 
-local C, native, num, state = c.C, c.native, c.num, c.state
+local C, native, num, u32, state = c.C, c.native, c.num, c.u32, c.state
+local consumer_of = c.ffi.new("uint32_t[1]")
 
 local _M = {}
 
@@ -51,7 +52,7 @@ function _M.entity(kind, index)
   if not index or index < 0 then
     return nil
   end
-  local generation = native.generation()
+  local generation = C.mg_generation()
   local cache = cache_of(generation, kind)
   local found = cache[index]
   if not found then
@@ -102,9 +103,9 @@ end
 -- The credential of a kind ("keyauth", "basicauth", "jwt", "hmacauth", "acl", ...) by its lookup
 -- key, and its index and its consumer's: nil when there is none.
 function _M.find_credential(kind, key)
-  local index, consumer = native.find_credential(kind, key)
-  if index then
-    return entity("credential", index), index, consumer
+  if C.mg_credential_find(kind, #kind, key, #key, u32, consumer_of) == 0 then
+    local index = u32[0]
+    return entity("credential", index), index, consumer_of[0]
   end
 end
 

@@ -114,18 +114,18 @@ local function set_headers(plan, used, taken, now)
   for i = 1, plan.n do
     local left = max(0, floor(plan.limits[i] - used[i]))
     response.set_header(plan.limit_headers[i], plan.limit_texts[i])
-    response.set_header(plan.remaining_headers[i], ("%d"):format(left))
+    response.set_number(plan.remaining_headers[i], left)
     if left <= least then
       tightest, least = i, left
     end
   end
   local start, length = windows.of(plan.periods[tightest], now)
-  local reset = ("%d"):format(max(1, length - floor(now - start)))
+  local reset = max(1, length - floor(now - start))
   response.set_header("RateLimit-Limit", plan.limit_texts[tightest])
-  response.set_header("RateLimit-Remaining", ("%d"):format(least))
-  response.set_header("RateLimit-Reset", reset)
+  response.set_number("RateLimit-Remaining", least)
+  response.set_number("RateLimit-Reset", reset)
   if not taken then
-    response.set_header("Retry-After", reset)
+    response.set_number("Retry-After", reset)
   end
 end
 

@@ -63,9 +63,11 @@ static void insert(json_doc_t *d, arena_t *a, uint32_t at, json_edit_t edit)
 // An appended key is kept as it will be written, so that it goes out as one slice.
 static str_t written_key(arena_t *a, str_t name)
 {
-    str_t text = arena_printf(a, ",\"%.*s\":", STR_FMT(name));
-    ASSERT(text.n == name.n + 4, "a name with a NUL");
-    return str_make(text.p + 2, name.n);
+    char *text = arena_alloc(a, name.n + 4);
+    memcpy(text, ",\"", 2);
+    memcpy(text + 2, name.p, name.n);
+    memcpy(text + 2 + name.n, "\":", 2);
+    return str_make(text + 2, name.n);
 }
 
 static void put_edit(json_doc_t *d, arena_t *a, str_t name, str_t raw)

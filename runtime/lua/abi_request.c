@@ -399,6 +399,22 @@ int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const cha
     return code_of(respond_header_set(r, n, v));
 }
 
+int32_t mg_header_set_number(int32_t side, const char *name, uint64_t name_n, double value)
+{
+    char text[24];
+    size_t at = sizeof text;
+    if (!(value >= -9007199254740992.0 && value <= 9007199254740992.0))
+        return MG_INVALID;
+    uint64_t left = (uint64_t)(value < 0 ? -value : value);
+    do {
+        text[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (value <= -1)
+        text[--at] = '-';
+    return mg_header_set(side, name, name_n, text + at, sizeof text - at);
+}
+
 int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value,
                       uint64_t value_n)
 {
@@ -446,6 +462,25 @@ int32_t mg_status_set(uint32_t status)
     if (status < 100 || status > 599)
         return MG_INVALID;
     r->status = (uint16_t)status;
+    return MG_OK;
+}
+
+double mg_generation(void)
+{
+    const generation_t *g = current_generation();
+    return g ? (double)g->number : 0;
+}
+
+int32_t mg_credential_find(const char *kind, uint64_t kind_n, const char *key, uint64_t key_n,
+                           uint32_t *credential, uint32_t *consumer)
+{
+    const generation_t *g = current_generation();
+    const credential_t *c =
+        g ? credential_find(g, str_make(kind, kind_n), str_make(key, key_n)) : NULL;
+    if (!c)
+        return MG_ABSENT;
+    *credential = (uint32_t)(c - g->credentials);
+    *consumer = c->consumer;
     return MG_OK;
 }
 

@@ -192,6 +192,7 @@ function M.new(plugin, spec)
   }
   package.loaded["moongate.abi.response"] = {
     set_header = function(name, value) self.response[name] = value end,
+    set_number = function(name, value) self.response[name] = ("%d"):format(value) end,
     add_header = function(name, value)
       self.response[name] = self.response[name] and self.response[name] .. ", " .. value or value
     end,
