@@ -13,18 +13,19 @@ local POOL_IDLE_MS, POOL_SIZE = 60000, 64
 local REST_S = 1 -- after a failure
 local TRIES = 2  -- a pooled connection may have died unnoticed
 
--- KEYS: a counter for each window. ARGV: limit and time to live (s) for each, in turn.
+-- KEYS: a counter for each window. ARGV: limit and time to live (s) for each, in turn; the cost.
 -- Answers 1 or 0 (taken), then the counters.
 local SCRIPT = [[
-local used, full = {}, false
+local used, full, cost = {}, false, tonumber(ARGV[#ARGV])
 for i = 1, #KEYS do
   used[i] = tonumber(redis.call("GET", KEYS[i]) or "0")
-  full = full or used[i] + 1 > tonumber(ARGV[2 * i - 1])
+  full = full or used[i] + cost > tonumber(ARGV[2 * i - 1])
 end
 if full then return {0, unpack(used)} end
+if cost == 0 then return {1, unpack(used)} end
 for i = 1, #KEYS do
-  used[i] = redis.call("INCR", KEYS[i])
-  if used[i] == 1 then redis.call("EXPIRE", KEYS[i], ARGV[2 * i]) end
+  used[i] = redis.call("INCRBY", KEYS[i], ARGV[#ARGV])
+  if used[i] == cost then redis.call("EXPIRE", KEYS[i], ARGV[2 * i]) end
 end
 return {1, unpack(used)}
 ]]
@@ -98,7 +99,7 @@ local function connect(r, pool)
   return client
 end
 
--- What EVAL gets: the keys, then limit and life of each.
+-- What EVAL gets: the keys, then limit and life of each, then the cost.
 local function arguments(key, plan)
   local args, n = {}, plan.n
   for i = 1, n do
@@ -106,6 +107,7 @@ local function arguments(key, plan)
     args[n + 2 * i - 1] = ("%.14g"):format(plan.limits[i])
     args[n + 2 * i] = ("%d"):format(plan.lengths[i])
   end
+  args[3 * n + 1] = ("%.14g"):format(plan.cost or 1)
   return args
 end
 
@@ -151,7 +153,8 @@ local function read(answer, n)
   return answer[1] == 1, used
 end
 
--- take(conf, key, plan) -> taken, used[] | nil, why[, known: this has been reported already].
+-- take(conf, key, plan) -> taken, used[] | nil, why[, known: this has been reported already]. plan.cost: 1
+-- when nil; 0 only looks.
 function _M.take(conf, key, plan)
   local r, n = conf.redis, plan.n
   local pool = pool_name(r)

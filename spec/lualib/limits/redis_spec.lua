@@ -56,7 +56,7 @@ describe("limits.redis", function()
     assert.same({ true, { 3, 4 } }, { taken, used })
     local eval = calls("eval")[1]
     assert.same({ 2, "ratelimit:{p:1.2.3.4}:60000:minute", "ratelimit:{p:1.2.3.4}:3600000:hour",
-      "5", "60", "10.5", "3600" }, { unpack(eval, 3) })
+      "5", "60", "10.5", "3600", "1" }, { unpack(eval, 3) })
     assert.same(1, #calls("set_keepalive"))
   end)
 
