@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/log.h"
 
 enum { PATH_MAX_BYTES = 512 };
@@ -66,8 +67,17 @@ static void write_id(const char *path)
         close(fd);
 }
 
+static unsigned char ticket_secret[80];
+
+const unsigned char *node_ticket_secret(void)
+{
+    return ticket_secret;
+}
+
 void node_init(str_t prefix)
 {
+    ssize_t got = getrandom(ticket_secret, sizeof ticket_secret, 0);
+    ASSERT(got == (ssize_t)sizeof ticket_secret, "the kernel gives random bytes");
     char path[PATH_MAX_BYTES], text[64];
     snprintf(path, sizeof path, "%.*s/moongate.id", STR_FMT(prefix));
     if (read_small(path, text, sizeof text) > 0 && is_uuid(text)) {

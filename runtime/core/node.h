@@ -8,6 +8,9 @@
 // Reads the node's id (a UUID) from <prefix>/moongate.id, or makes one and writes it there. Before the first fork; never fails: a prefix
 // that cannot be written only means another id at the next start.
 void node_init(str_t prefix);
+// 80 random bytes made by node_init, the same in every worker: what TLS session tickets are sealed with. New at each start of the
+// master, so tickets do not outlive it.
+const unsigned char *node_ticket_secret(void);
 // 36 bytes and a NUL; "" before node_init.
 const char *node_id(void);
 

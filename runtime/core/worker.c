@@ -15,6 +15,7 @@
 #include "core/conn.h"
 #include "core/control.h"
 #include "core/file.h"
+#include "core/node.h"
 #include "core/respond.h"
 #include "core/stats.h"
 #include "core/upstreams_state.h"
@@ -138,6 +139,7 @@ static int open_tls(worker_t *w, char *why, size_t why_cap)
     if (default_certificate(w, why, why_cap) != 0)
         return -1;
     w->tls = tls_server_create(pick_certificate, w);
+    tls_server_set_ticket_secret(w->tls, node_ticket_secret());  // a session resumes at any worker
     return 0;
 }
 
