@@ -1,7 +1,7 @@
 -- Lua expressions out of configuration files: compiled from text only, run in an environment of their
 -- own with the safe half of the standard library and what the caller adds.
 -- Not a jail for hostile code: it keeps an operator's snippet from changing the gateway by mistake.
--- Invariant: a snippet shares no table with the gateway or with another snippet, and sets no global.
+-- Invariant: a snippet shares no table with the gateway or with another snippet, and sets no global of theirs.
 
 local _M = {}
 
@@ -36,20 +36,20 @@ local function no_globals(_, name)
   error("cannot set the global '" .. tostring(name) .. "': declare it local", 2)
 end
 
-local function environment(extra)
+local function environment(extra, own_globals)
   local env = copy(_G, BASE)
   env.string, env.table, env.math, env.os = copy(string), copy(table), copy(math), copy(os, OS)
   env.string.dump, env.string.rep = nil, checked_rep
   for name, value in pairs(extra or {}) do
     env[name] = value
   end
-  return setmetatable({}, { __index = env, __newindex = no_globals, __metatable = false })
+  return setmetatable({}, { __index = env, __newindex = not own_globals and no_globals or nil, __metatable = false })
 end
 
 -- The function of a chunk, which sees the standard library and the members of `extra`; or nil and
--- what is wrong with it. name: for messages.
-function _M.compile(text, name, extra)
-  return load(text, "=" .. name, "t", environment(extra))
+-- what is wrong with it. name: for messages. own_globals: what it sets as a global is kept, for it alone.
+function _M.compile(text, name, extra, own_globals)
+  return load(text, "=" .. name, "t", environment(extra, own_globals))
 end
 
 -- The functions of a module that only read: those named get_... or is_....

@@ -73,7 +73,7 @@ function M.new(plugin, world)
   rawset(_G, "ngx", self.ngx or {})
   for name in pairs(package.loaded) do
     if name:find("^kong%.plugins%.") or name:find("^moongate%.transform%.") or name:find("^moongate%.limits%.")
-      or name:find("^moongate%.http%.") or name:find("^moongate%.cache%.") then
+      or name:find("^moongate%.http%.") or name:find("^moongate%.snippets") or name:find("^moongate%.cache%.") then
       package.loaded[name] = world and world[name] or nil
     end
   end

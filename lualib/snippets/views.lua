@@ -1,0 +1,67 @@
+-- `kong` and `ngx` as snippets see them: everything can be called and read; what is the request's own can be
+-- written (kong.ctx, ngx.ctx, ngx.header, ngx.var, ngx.arg, ngx.status); the tables of functions cannot.
+-- Not the rest of a snippet's environment (util/sandbox).
+-- Invariant: a snippet that assigns to a module changes nobody else's.
+
+local _M = {}
+
+local function refuse(_, name)
+  error("cannot set '" .. tostring(name) .. "' here", 2)
+end
+
+-- A table that reads `source` and gives views of the tables in it. open: names of tables handed out as they are.
+local function view(source, open, assign)
+  local views = setmetatable({}, { __mode = "k" }) -- by table: what a name stands for may change
+  return setmetatable({}, {
+    __index = function(_, name)
+      local value = source[name]
+      if type(value) ~= "table" or open and open[name] then
+        return value
+      end
+      local known = views[value]
+      if not known then
+        known = view(value)
+        views[value] = known
+      end
+      return known
+    end,
+    __newindex = assign or refuse,
+    __call = function(_, ...)
+      return source(...)
+    end,
+    __metatable = false,
+  })
+end
+
+_M.view = view
+
+local REQUEST_OWN = { ctx = true, header = true, var = true, arg = true, null = true, shared = true }
+
+-- The view of ngx; assignments that mean the request go through.
+function _M.of_ngx(ngx)
+  return view(ngx, REQUEST_OWN, function(_, name, value)
+    if name ~= "status" and name ~= "ctx" then
+      refuse(nil, name)
+    end
+    ngx[name] = value
+  end)
+end
+
+-- kong.ctx hands the request's tables out itself.
+function _M.of_kong(kong)
+  return view(kong, { ctx = true })
+end
+
+local MODULES = { ["cjson"] = true, ["cjson.safe"] = true, ["kong.tools.cjson"] = true, ["kong.tools.string"] = true,
+  ["kong.tools.table"] = true, ["kong.tools.time"] = true, ["kong.tools.uuid"] = true, ["kong.tools.http"] = true,
+  ["kong.tools.ip"] = true }
+
+-- require for snippets: views of a few pure modules.
+function _M.require(name)
+  if not MODULES[name] then
+    error(("require '%s' not allowed within sandbox"):format(tostring(name)), 2)
+  end
+  return view(require(name))
+end
+
+return _M
