@@ -3,6 +3,7 @@
 -- Invariant: specs may use sockets, sleeps and timers anywhere but inside gsub callbacks and table.sort.
 
 local host = require "moongate.spec.host"
+local logs = require "moongate.spec.logs"
 
 local HELP = [[
 Usage: moongate test [OPTION...] [DIR|FILE...]      (./spec without any)
@@ -157,12 +158,32 @@ local function prepare(program, opts)
   end
 end
 
+local BAD = { error = true, crit = true, alert = true, emerg = true }
+
+-- What the gateway logged as an error during a test that failed.
+local function show_errors(name, mark)
+  for _, entry in ipairs(logs.since(mark)) do
+    if BAD[entry.level] then
+      io.stderr:write(("\nlogged during \"%s\": [%s] %s\n"):format(name, entry.level,
+        (entry.message:gsub("\\n", "\n"):gsub("\\x09", "  "))))
+    end
+  end
+end
+
 -- What every suite has: our assertions, things closed at the end of each file, a fresh world for each test.
 local function subscribe()
   local busted = require "busted"
   local unit = require "moongate.spec.unit"
   require("moongate.spec.asserts").register()
-  busted.subscribe({ "test", "end" }, function()
+  local mark = 0
+  busted.subscribe({ "test", "start" }, function()
+    mark = logs.mark()
+    return nil, true
+  end)
+  busted.subscribe({ "test", "end" }, function(element, _, status)
+    if status == "failure" or status == "error" then
+      show_errors(element.name, mark)
+    end
     unit.refresh()
     return nil, true
   end)
@@ -181,6 +202,7 @@ local function run_busted(opts)
   os.exit = function(code) -- luacheck: ignore 122
     error({ EXIT, code }, 0)
   end
+  table.insert(opts.busted, "--ignore-lua") -- .busted may name another interpreter
   _G.arg = opts.busted
   package.preload["moongate.spec.subscribe"] = function()
     subscribe()

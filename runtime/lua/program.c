@@ -430,8 +430,9 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 // Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.
 static int load_base(program_t *p)
 {
-    static char LISTEN[] = "proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl", LEVEL[] = "log_level=debug",
-                BUDGET[] = "plugin_budget=1h", ADMIN[] = "admin_listen=off";
+    static char LISTEN[] = "proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl",
+                LEVEL[] = "log_level=debug", BUDGET[] = "plugin_budget=1h",
+                ADMIN[] = "admin_listen=off";
     char prefix[128], log[128], access[128], *why = NULL;
     snprintf(prefix, sizeof prefix, "prefix=%s", p->prefix);
     snprintf(log, sizeof log, "error_log=%s/error.log", p->prefix);
@@ -449,8 +450,8 @@ static int open_process(program_t *p)
 {
     char log[128];
     const char *tmp = getenv("TMPDIR");
-    if (snprintf(p->prefix, sizeof p->prefix, "%s/moongate-XXXXXX", tmp && *tmp ? tmp : "/tmp") >=
-            (int)sizeof p->prefix ||
+    if (snprintf(p->prefix, sizeof p->prefix, "%s/moongate-XXXXXX",
+                 tmp && *tmp ? tmp : "/tmp") >= (int)sizeof p->prefix ||
         !mkdtemp(p->prefix)) {
         fprintf(stderr, "moongate: no temporary directory can be made in %s (set TMPDIR)\n",
                 tmp && *tmp ? tmp : "/tmp");
