@@ -57,6 +57,7 @@ typedef struct settings {
     bool server_header;       // Server/Via/X-Kong-* latency headers
     str_t error_default_type;
     str_t ai_model_mismatch; // "reject" or "replace"
+    str_t tracing_instrumentations, tracing_sampling_rate;
     uint32_t shared_dict_bytes;
     const char *origins[SETTINGS_MAX]; // beside settings_rows
 } settings_t;

@@ -123,6 +123,10 @@ static const setting_row_t rows[] = {
      "What ai-proxy does when a client names another model than the configured one: refuse the "
      "request, or use the configured model.",
      NULL, SETTING_CHOICE, AT(ai_model_mismatch), 0, 0, 0},
+    TEXT(tracing_instrumentations, "all", "TRACING_INSTRUMENTATIONS",
+         "off: opentelemetry records nothing, it only passes trace headers on."),
+    TEXT(tracing_sampling_rate, "0.01", "TRACING_SAMPLING_RATE",
+         "Part of the traces that opentelemetry records, unless the plugin says otherwise."),
     BYTES(shared_dict_bytes, "16m", 65536, 1ULL << 31,
           "Memory that all workers share (counters, limits, caches)."),
 };

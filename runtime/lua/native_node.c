@@ -132,7 +132,9 @@ static int l_setting(lua_State *L)
                  {"ca_file", s->ca_file},
                  {"access_log", s->access_log},
                  {"dns_servers", s->dns_servers},
-                 {"ai_model_mismatch", s->ai_model_mismatch}};
+                 {"ai_model_mismatch", s->ai_model_mismatch},
+                 {"tracing_instrumentations", s->tracing_instrumentations},
+                 {"tracing_sampling_rate", s->tracing_sampling_rate}};
     const struct {
         const char *name;
         double number;
