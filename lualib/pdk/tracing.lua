@@ -1,45 +1,106 @@
--- kong.tracing and its spans: callable everywhere, recording nothing. A plugin that traces does it over
--- its own exporter; with instrumentation off Kong's spans do the same as these.
--- Invariant: one span object for all, so that a call costs nothing.
+-- kong.tracing: spans of plugins in the trace of the request. They are recorded while a plugin exports
+-- traces (opentelemetry) and tracing_instrumentations is not off; else they do nothing and cost nothing.
+-- Not the trace itself (tracing/trace) nor its export.
+-- Invariant: every function is callable always; without a trace all get the same empty span.
 
-local Span = {}
-Span.__index = Span
+local traces = require("moongate.tracing.trace")
 
---- Methods of a span; each returns nothing.
-function Span.finish() end
-function Span.set_attribute() end
-function Span.add_event() end
-function Span.record_error() end
-function Span.set_status() end
+local Noop = {}
+Noop.__index = Noop
 
-local SPAN = setmetatable({
+function Noop.finish() end
+function Noop.set_attribute() end
+function Noop.add_event() end
+function Noop.record_error() end
+function Noop.set_status() end
+
+local NOOP = setmetatable({
   is_recording = false, should_sample = false, name = "noop", attributes = {}, events = {},
-}, Span)
+}, Noop)
 
-local function span()
-  return SPAN
+local _M = { name = "kong", sampler = nil }
+
+-- Both kong.tracing.f(x) and kong.tracing:f(x) are written.
+local function without_self(first, ...)
+  if first == _M then
+    return ...
+  end
+  return first, ...
 end
 
-local function nothing() end
+local function begin(name, options)
+  if type(name) ~= "string" or name == "" then
+    error("invalid span name", 3)
+  end
+  local trace = traces.get()
+  if not trace then
+    return NOOP
+  end
+  return traces.start_span(trace, name, options)
+end
 
-local _M = { name = "noop", sampler = nil }
+--- Starts a span, a child of the active one. All phases. Returns a span: finish([end_time_ns]),
+-- set_attribute(name, value), add_event(name, attributes, time_ns), record_error(err), set_status(0 | 1 | 2).
+-- name: a string. options: parent (a span), span_kind (1 internal, 2 server, 3 client), start_time_ns, attributes.
+-- Example: local span = kong.tracing.start_span("my call"); span:finish()
+function _M.start_span(...)
+  return begin(without_self(...))
+end
 
---- Starts a span. name, options: not kept. All phases. Returns a span.
-_M.start_span = span
---- Makes a span without starting it. All phases.
-_M.create_span = span
---- The span that is active: nil, since none is. All phases.
-_M.active_span = nothing
-_M.set_active_span = nothing
-_M.get_root_span = nothing
-_M.link_span = nothing
---- Calls fn for each span of the request: for none. phases: log.
-_M.process_span = nothing
-_M.set_should_sample = nothing
+--- The same; in Kong without making it part of the trace. All phases.
+function _M.create_span(_, options)
+  return begin(type(options) == "table" and options.name or "span", options)
+end
 
---- Is this request sampled? false. All phases.
+--- The span that is active, or nil. All phases.
+function _M.active_span()
+  local trace = traces.find()
+  return trace and (trace.active or trace.root)
+end
+
+--- Makes a span the parent of those started next. All phases.
+function _M.set_active_span(...)
+  local span = without_self(...)
+  local trace = traces.find()
+  if trace and type(span) == "table" and span.trace == trace then
+    trace.active = span
+  end
+end
+
+--- The span of the whole request, or nil. All phases.
+function _M.get_root_span()
+  local trace = traces.find()
+  return trace and trace.root
+end
+
+--- Makes a span a part of the request's trace. Spans are by themselves: nothing is left to do.
+function _M.link_span() end
+
+--- Calls fn(span) for each span of the request. phases: log.
+function _M.process_span(...)
+  local fn = without_self(...)
+  if type(fn) ~= "function" then
+    error("processor must be a function", 2)
+  end
+  local trace = traces.find()
+  for _, span in ipairs(trace and trace.spans or {}) do
+    fn(span)
+  end
+end
+
+--- Decides whether the request's trace is recorded. All phases.
+function _M.set_should_sample(...)
+  local should_sample = without_self(...)
+  local trace = traces.find()
+  if trace then
+    traces.set_should_sample(trace, should_sample == true)
+  end
+end
+
+--- Is this request's trace recorded? All phases.
 function _M.get_sampling_decision()
-  return false
+  local trace = traces.find()
+  return trace ~= nil and trace.should_sample == true
 end
 
 --- A tracer of that name. All phases.

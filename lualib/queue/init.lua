@@ -336,7 +336,10 @@ function _M.exists(name)
 end
 
 -- Older parameters of plugins, with the value that means "not set", and what they are now.
-local OLDER = { queue_size = { 1, "max_batch_size" }, flush_timeout = { 2, "max_coalescing_delay" } }
+local OLDER = {
+  queue_size = { 1, "max_batch_size" }, flush_timeout = { 2, "max_coalescing_delay" },
+  batch_span_count = { 200, "max_batch_size" }, batch_flush_delay = { 3, "max_coalescing_delay" },
+}
 
 local function with_older(conf, plugin_name, config)
   for name, new in pairs(OLDER) do
