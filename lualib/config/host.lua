@@ -130,29 +130,6 @@ local document, problems = loader.load(list, {
   getenv = os.getenv, read_secret = native.read_secret,
 })
 
--- Code that does not compile is found here, before any worker tries it.
-local function check_code()
-  local used, paths = {}, {}
-  for _, plugin in ipairs(document.plugins) do
-    used[plugin.name] = true
-  end
-  for key, file in pairs(native.code) do
-    if used[key:match("^[^/]+")] then
-      local chunk, err = loadstring(file.text, "@" .. file.path)
-      paths[#paths + 1] = not chunk and err or nil
-    end
-  end
-  table.sort(paths)
-  for _, err in ipairs(paths) do
-    lines[#lines + 1] = err:gsub("^%S*@", "") .. "\n"
-    count.error = count.error + 1
-  end
-end
-
-if document then
-  check_code()
-end
-
 -- What workers run and resolve is what was read here: it travels with the document.
 if document and not native.bare then
   if next(native.code) then
@@ -168,7 +145,30 @@ for i, problem in ipairs(problems) do
   count[problem.severity] = count[problem.severity] + 1
 end
 
+-- Code that does not compile is found here, before any worker tries it.
+local function check_code()
+  local used, paths = {}, {}
+  for _, plugin in ipairs(document.plugins) do
+    used[plugin.name] = true
+  end
+  for key, file in pairs(native.code) do
+    if used[key:match("^[^/]+")] then
+      local chunk, err = loadstring(file.text, "@" .. file.path)
+      paths[#paths + 1] = not chunk and err or nil
+    end
+  end
+  table.sort(paths)
+  for _, err in ipairs(paths) do
+    lines[#lines + 1] = err .. "\n"
+    count.error = count.error + 1
+  end
+end
+
+if document then
+  check_code()
+end
+
 return {
-  document = document and json.encode(document), problems = table.concat(lines),
+  document = document and count.error == 0 and json.encode(document), problems = table.concat(lines),
   errors = count.error, warnings = count.warning,
 }

@@ -6,7 +6,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -215,6 +217,25 @@ void watcher_again(watcher_t *w, uint64_t now_ms)
     w->last_ms = now_ms + AGAIN_MS;
 }
 
+// ---- what cannot change ----
+
+// A file mounted by itself (subPath in Kubernetes) stays the file that it was: a new one beside it is never seen.
+static void warn_of_mounts(const settings_t *s)
+{
+    for (uint32_t i = 0; i < s->n_config_paths; i++) {
+        char path[PATH_MAX];
+        struct statx st;
+        path_of(path, s->config_paths[i], "");
+        if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_NLINK, &st) != 0 || !S_ISREG(st.stx_mode))
+            continue;
+        if ((st.stx_attributes & STATX_ATTR_MOUNT_ROOT) || st.stx_nlink == 0)
+            log_write(LOG_WARN,
+                      "%s is a mount of its own: what replaces it outside is not seen until the next start "
+                      "(in Kubernetes mount the whole volume, without subPath)",
+                      path);
+    }
+}
+
 // ---- life ----
 
 static bool chosen(const settings_t *s, const char *word)
@@ -238,6 +259,7 @@ watcher_t *watcher_create(const settings_t *s)
         if (w->fd < 0)
             give_up_inotify(w, errno);
     }
+    warn_of_mounts(s);
     rearm(w);
     w->signature = watch_set_signature(&w->set);
     w->poll_ms = clock_mono_us() / 1000 + s->watch_interval_ms;

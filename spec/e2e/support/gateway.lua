@@ -75,21 +75,23 @@ local function environment(self, opts)
 end
 
 -- opts: config (YAML text, or {["file name"] = text}), settings ({proxy_listen = ...} becomes
--- MOONGATE_PROXY_LISTEN), env, workers (1), args (after `start -c DIR`), tls (adds self.tls_port).
+-- MOONGATE_PROXY_LISTEN), env, workers (1), config_dir (a path that is there; instead of config), program, args (after `start -c DIR`), tls (adds self.tls_port).
 function M.start(opts)
   opts = opts or {}
   local dir = assert(stdlib.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/moongate-e2e-XXXXXX"))
   local self = setmetatable({ dir = dir, expected = {}, host = "127.0.0.1" }, Gateway)
   self.port, self.status_port = upstream.refused_port(), upstream.refused_port()
   stat.mkdir(dir .. "/prefix")
-  self.config_dir = dir .. "/conf"
-  write_config(self.config_dir, opts.config)
+  self.config_dir = opts.config_dir or dir .. "/conf"
+  if not opts.config_dir then
+    write_config(self.config_dir, opts.config)
+  end
   local args = { "start", "-c", self.config_dir }
   for _, arg in ipairs(opts.args or {}) do
     args[#args + 1] = arg
   end
   self.process = process.start({
-    program = M.program,
+    program = opts.program or M.program,
     args = args,
     env = environment(self, opts),
     stdout = dir .. "/stdout",
