@@ -13,7 +13,8 @@ local getinfo = debug.getinfo
 local BUNDLED = require("moongate.abi.node").share() .. "/plugins/"
 
 local function is_plugin_file(path)
-  return path:sub(1, #BUNDLED) ~= BUNDLED and path:find("/plugins/", 1, true) and path:find("%.lua$") and not path:find("_spec%.lua$")
+  return path:sub(1, #BUNDLED) ~= BUNDLED and path:find("/plugins/", 1, true) and path:find("%.lua$")
+    and not path:find("_spec%.lua$")
 end
 
 -- One file has one name, whatever way it was found.

@@ -418,10 +418,33 @@ local function node_of(world)
   return setmetatable(out, { __index = node })
 end
 
+local PHASE_NAMES = { header_filter = "header_filter_by_lua*", body_filter = "body_filter_by_lua*", log = "log_by_lua*",
+  init_worker = "init_worker_by_lua*" }
+
+-- Raises, as the gateway does, where the phase may not wait.
+local function check_wait(world)
+  if world.state.may_wait == 0 then
+    local name = world.phase.name(world.state.phase)
+    error("API disabled in the context of " .. (PHASE_NAMES[name] or name), 3)
+  end
+end
+
+-- The functions of `names` of a real module, with that check.
+local function waiting(world, out, real, names)
+  for name in names:gmatch("%S+") do
+    out[name] = function(...)
+      check_wait(world)
+      return real[name](...)
+    end
+  end
+  return out
+end
+
 local function wait_of(world)
-  local clock = world.clock
+  local clock, real = world.clock, require "moongate.abi.wait"
   local out = {
     sleep = function(seconds)
+      check_wait(world)
       clock:sleep(seconds)
     end,
     timer_at = function(delay, fn, ...)
@@ -434,7 +457,7 @@ local function wait_of(world)
       return clock:pending(), 0
     end,
   }
-  return setmetatable(out, { __index = require "moongate.abi.wait" })
+  return setmetatable(waiting(world, out, real, "park spawn wait"), { __index = real })
 end
 
 -- A metric is counted nowhere.
@@ -471,6 +494,7 @@ function _M.modules(world)
     ["moongate.abi.node"] = node_of(world),
     ["moongate.abi.wait"] = wait_of(world),
     ["moongate.abi.shdict"] = world.shdict,
+    ["moongate.abi.socket"] = waiting(world, {}, require "moongate.abi.socket", "tcp udp"),
     ["moongate.abi.stats"] = stats_of(),
   }
 end

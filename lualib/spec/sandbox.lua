@@ -6,7 +6,7 @@ local host = require "moongate.spec.host"
 
 -- Modules of ours without state of requests, shared with the process.
 local SHARED = { "^moongate%.schema", "^moongate%.util%.", "^moongate%.config", "^moongate%.cjson", "^moongate%.abi%.crypto$",
-  "^moongate%.abi%.regex$", "^moongate%.abi%.json$", "^moongate%.abi%.socket$", "^moongate%.abi%.strbuf$",
+  "^moongate%.abi%.regex$", "^moongate%.abi%.json$", "^moongate%.abi%.strbuf$",
   "^moongate%.abi%.file$", "^moongate%.native$", "^moongate%.spec" }
 -- Kept over forget(): what is ours and holds nothing of a plugin.
 local KEPT = { "^moongate%.abi", "^moongate%.pdk", "^moongate%.ngx", "^moongate%.runloop", "^resty%.core", "^kong%.db%.",
