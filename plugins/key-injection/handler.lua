@@ -3,12 +3,16 @@
 -- Invariant: the injected value is never logged and never goes back to the client; a request either
 -- gets it or is refused.
 
+local client_credentials = require "moongate.auth.client_credentials"
+local crypto = require "moongate.abi.crypto"
 local exchange = require "moongate.abi.exchange"
 local json_encode = require "moongate.util.json_encode"
 local query = require "moongate.util.query"
 local request = require "moongate.abi.request"
 
 local kong = kong
+
+local NO_TOKEN = "the upstream's credential cannot be had now"
 
 local KeyInjection = {
   PRIORITY = 1, -- after every plugin that may need, log or echo what the client sent
@@ -24,12 +28,40 @@ end
 
 -- Header ------------------------------------------------------------------------------------------
 
-local function put_header(conf, kept)
-  local name, value = conf.header_name, kept
-  if not value then
-    check_secret(conf.header_value, "header_value")
-    value = conf.header_value
+-- Each: the whole value of the header, or nil when it cannot be had now (logged).
+local function fixed_value(conf)
+  check_secret(conf.header_value, "header_value")
+  return conf.header_value
+end
+
+local function basic_value(conf)
+  check_secret(conf.basic.username, "basic.username")
+  check_secret(conf.basic.password, "basic.password")
+  return "Basic " .. crypto.encode_base64(conf.basic.username .. ":" .. conf.basic.password)
+end
+
+local function oauth2_value(conf)
+  check_secret(conf.oauth2.client_id, "oauth2.client_id")
+  check_secret(conf.oauth2.client_secret, "oauth2.client_secret")
+  local token, err = client_credentials.token(conf.oauth2)
+  if not token then
+    kong.log.info("a request goes without its token and is refused: ", err)
+    return nil
   end
+  return "Bearer " .. token
+end
+
+-- The header that carries the credential, and what makes its value; nil when a parameter does.
+local function header_of(conf)
+  if conf.oauth2 then
+    return "Authorization", oauth2_value
+  elseif conf.basic then
+    return "Authorization", basic_value
+  end
+  return conf.header_name, fixed_value
+end
+
+local function put_header(name, value)
   if not request.set_header(name, value) then
     error("key-injection: config.header_value holds a byte that a header field cannot hold")
   end
@@ -96,10 +128,17 @@ local function put_in_body(conf)
 end
 
 function KeyInjection:access(conf)
-  local kept = conf.header_name and conf.allow_override and request.header(conf.header_name)
+  local name, make_value = header_of(conf)
+  local value = name and conf.allow_override and request.header(name)
+  if name and not value then
+    value = make_value(conf)
+    if not value then
+      return kong.response.error(503, NO_TOKEN)
+    end
+  end
   take_off_headers(conf)
-  if conf.header_name then
-    put_header(conf, kept)
+  if name then
+    put_header(name, value)
   end
   change_query(conf)
   if conf.param_location == "body" then

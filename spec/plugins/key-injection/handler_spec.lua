@@ -9,6 +9,11 @@ local function conf(more)
   return out
 end
 
+-- What gets tokens: asked for conf.oauth2, gives the token or why not that stands in it.
+package.preload["moongate.auth.client_credentials"] = function()
+  return { token = function(oauth2) return oauth2.token, oauth2.why end }
+end
+
 local function access(config, spec)
   local self = fake.new("key-injection", spec or {})
   return self, fake.run(self, "access", conf(config))
@@ -29,6 +34,10 @@ local function with(base, more)
 end
 
 describe("key-injection", function()
+  teardown(function()
+    package.preload["moongate.auth.client_credentials"] = nil
+  end)
+
   it("runs after every plugin that may log or echo what the client sent", function()
     assert.is_true(fake.new("key-injection", {}).handler.PRIORITY < 2)
   end)
@@ -42,6 +51,20 @@ describe("key-injection", function()
     local keep = with(HEADER, { allow_override = true })
     assert.same("Bearer mine", fake.sent(access(keep, { headers = { Authorization = "Bearer mine" } }), "Authorization"))
     assert.same("Bearer ours", fake.sent(access(keep), "Authorization"))
+  end)
+
+  it("makes Basic credentials", function()
+    local self = access({ basic = { username = "me", password = "p:w" } }, { headers = { Authorization = "Bearer mine" } })
+    assert.same("Basic bWU6cDp3", fake.sent(self, "Authorization"))
+    local keep = { basic = { username = "me", password = "pw" }, allow_override = true }
+    assert.same("Bearer mine", fake.sent(access(keep, { headers = { Authorization = "Bearer mine" } }), "Authorization"))
+  end)
+
+  it("sends a token, or nothing", function()
+    local oauth2 = { client_id = "c", client_secret = "s", token = "t1" }
+    assert.same("Bearer t1", fake.sent(access({ oauth2 = oauth2 }), "Authorization"))
+    local _, answer = access({ oauth2 = { client_id = "c", client_secret = "s", why = "down" } })
+    assert.same({ 503, "the upstream's credential cannot be had now" }, { answer.status, answer.message })
   end)
 
   it("puts it in the query and takes the client's off, however they are written", function()
@@ -88,6 +111,8 @@ describe("key-injection", function()
     for _, case in ipairs({ { with(HEADER, { header_value = "" }), "config.header_value is empty" },
       { with(QUERY, { param_value = "" }), "config.param_value is empty" },
       { with(BODY, { param_value = "" }), "config.param_value is empty" },
+      { { basic = { username = "ours", password = "" } }, "config.basic.password is empty" },
+      { { oauth2 = { client_id = "ours", client_secret = "" } }, "config.oauth2.client_secret is empty" },
       { with(HEADER, { header_value = "Bearer ours\n" }), "config.header_value holds a byte" } }) do
       local ok, err = pcall(access, case[1], { body = "{}" })
       assert.is_false(ok)
