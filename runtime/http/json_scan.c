@@ -1,5 +1,6 @@
 // One loop, no recursion: the stack is a bit for each open container. Runs of plain text are
-// skipped sixteen bytes at a time; everything else costs one look at one byte.
+// skipped sixteen bytes at a time, strings with more in them by json_blocks.c; everything else
+// costs one look at one byte.
 #include "http/json_scan.h"
 
 #include "http/bytes.h"
@@ -67,29 +68,43 @@ static bool scan_escape(json_scan_t *s)
     return true;
 }
 
-bool json_scan_string(json_scan_t *s, str_t *raw, bool *escaped)
+static bool scan_wide(json_scan_t *s)
 {
-    const char *start = ++s->at;
-    *escaped = false;
-    for (;;) {
-        s->at = scan_json_text(s->at, s->end);
-        if (s->at == s->end)
-            return fail(s, "a string without end");
-        if (*s->at == '"')
-            break;
+    while (s->at < s->end && (unsigned char)*s->at >= 0x80) {
+        if (!scan_utf8(s))
+            return false;
+    }
+    return true;
+}
+
+// From the first byte that is not plain text to the closing quote.
+static bool scan_mixed(json_scan_t *s, bool *escaped)
+{
+    s->at = json_skip_blocks(s->at, s->end, escaped);
+    while (s->at < s->end && *s->at != '"') {
         if (*s->at == '\\') {
             *escaped = true;
             if (!scan_escape(s))
                 return false;
         } else if ((unsigned char)*s->at < 0x20) {
             return fail(s, "a control byte in a string");
-        } else {
-            while (s->at < s->end && (unsigned char)*s->at >= 0x80) {
-                if (!scan_utf8(s))
-                    return false;
-            }
+        } else if (!scan_wide(s)) {
+            return false;
         }
+        s->at = scan_json_text(s->at, s->end);
     }
+    return true;
+}
+
+bool json_scan_string(json_scan_t *s, str_t *raw, bool *escaped)
+{
+    const char *start = ++s->at;
+    *escaped = false;
+    s->at = scan_json_text(s->at, s->end);
+    if (s->at < s->end && *s->at != '"' && !scan_mixed(s, escaped))
+        return false;
+    if (s->at == s->end)
+        return fail(s, "a string without end");
     *raw = str_make(start, (size_t)(s->at - start));
     s->at++;
     return true;

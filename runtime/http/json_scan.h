@@ -20,6 +20,11 @@ bool json_scan_value(json_scan_t *s, uint32_t *count);
 // Steps over a string, `at` on its opening quote. *raw is what stands between the quotes.
 bool json_scan_string(json_scan_t *s, str_t *raw, bool *escaped);
 
+// Steps from `p`, the beginning of a character inside a string, over text that is valid, in large
+// steps: to the closing quote, or to some character before it (p itself, without AVX2). *escaped
+// is set when it stepped over an escape, else left alone.
+const char *json_skip_blocks(const char *p, const char *end, bool *escaped);
+
 // Steps over `"key" :` and the white space round the colon.
 bool json_scan_key(json_scan_t *s, str_t *key, bool *escaped);
 

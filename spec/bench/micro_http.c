@@ -36,7 +36,7 @@ static const char EVENT[] =
     "word\"},\"finish_reason\":null}]}\n\n";
 static const head_limits_t LIMITS = {
     .head_max_bytes = 16384, .target_max_bytes = 8192, .fields_max = 100};
-static buf_t small, large, chunks;
+static buf_t small, large, prompt, chunks;
 
 static void request_once(void)
 {
@@ -85,6 +85,11 @@ static void small_once(void)
 static void large_once(void)
 {
     object_once(&large);
+}
+
+static void prompt_once(void)
+{
+    object_once(&prompt);
 }
 
 static void event_once(void)
@@ -177,6 +182,19 @@ static void fill_chat(buf_t *b, size_t size)
     buf_append(b, STR("]}"));
 }
 
+// One long string with escapes and UTF-8 in it.
+static void fill_prompt(buf_t *b, size_t size)
+{
+    buf_append(b, STR("{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\""));
+    while (b->n < size)
+        buf_append(
+            b,
+            STR("She wrote: \\\"caf\u00e9 no. 7 \u2014 50\u00a0% off\\\"\\nThen a line with a "
+                "\\\\ backslash and a tab\\there. The quick brown fox jumps over "
+                "the lazy dog, and nobody minds at all. "));
+    buf_append(b, STR("\"}]}"));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -188,24 +206,27 @@ int main(int argc, char **argv)
                {"head_find_end", find_end_once, 500000},
                {"json_object_1k", small_once, 200000},
                {"json_object_150k", large_once, 2000},
+               {"json_object_1m_prompt", prompt_once, 500},
                {"sse_feed", feed_once, 500000},
                {"sse_and_json_get", event_once, 200000},
                {"chunked_feed", chunked_once, 20000},
                {"uri_normalize_path", path_once, 500000}};
     fill_chat(&small, 1000);
     fill_chat(&large, 150000);
+    fill_prompt(&prompt, 1000000);
     for (int i = 0; i < 20; i++)
         buf_printf(&chunks, "%zx\r\n%s\r\n", sizeof EVENT - 1, EVENT);
     buf_append(&chunks, STR("0\r\n\r\n"));
     size_t bytes[] = {
-        sizeof REQUEST - 1, sizeof RESPONSE - 1, sizeof REQUEST - 1, small.n, large.n,
-        sizeof EVENT - 1,   sizeof EVENT - 1,    chunks.n,           20};
+        sizeof REQUEST - 1, sizeof RESPONSE - 1, sizeof REQUEST - 1, small.n,  large.n,
+        prompt.n,           sizeof EVENT - 1,    sizeof EVENT - 1,   chunks.n, 20};
     for (size_t i = 0; i < sizeof ALL / sizeof ALL[0]; i++) {
         if (argc < 2 || strstr(ALL[i].name, argv[1]))
             measure(ALL[i].name, ALL[i].once, ALL[i].times, bytes[i]);
     }
     buf_dispose(&small);
     buf_dispose(&large);
+    buf_dispose(&prompt);
     buf_dispose(&chunks);
     return 0;
 }

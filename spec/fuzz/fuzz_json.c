@@ -235,6 +235,25 @@ static void check_edits(str_t text, arena_t *a, unsigned mode)
     buf_dispose(&out);
 }
 
+// The bytes as the inside of a string of over two blocks of the large steps, `at` bytes into it.
+static void check_long_string(str_t bytes, unsigned at)
+{
+    buf_t b = {0};
+    json_error_t err;
+    buf_append(&b, STR("\"\\n"));
+    for (unsigned i = 0; i < at % 64; i++)
+        buf_putc(&b, 'x');
+    buf_append(&b, bytes);
+    buf_append(&b, STR("\xc3\xa9\\u00e9\\\\"));
+    buf_append(&b, bytes);
+    for (unsigned i = 0; i < 128; i++)
+        buf_putc(&b, 'x');
+    buf_putc(&b, '"');
+    ASSERT((json_validate(buf_str(&b), &err) == 0) == read_text(buf_str(&b)),
+           "the plain reader disagrees on a long string");
+    buf_dispose(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -248,6 +267,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_error_t err = {0};
     bool valid = json_validate(text, &err) == 0;
     ASSERT(valid == read_text(text), "the plain reader disagrees");
+    check_long_string(text, data[0]);
     ASSERT(valid || (err.why && err.at <= n), "an error without place or reason");
     arena_t a = {0};
     json_member_t *m;

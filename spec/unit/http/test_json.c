@@ -65,6 +65,134 @@ TEST(strings_stop_at_every_alignment)
     }
 }
 
+// What a piece is worth in a string that is too short for large steps, it is worth in a long one,
+// at every place of a block, whatever stands round it; and the error is at the same byte of it.
+static void piece_in_long_string(str_t piece, size_t before, const char *filler)
+{
+    char text[512], *tight;
+    json_error_t want_err = {0}, err = {0};
+    size_t n = (size_t)snprintf(text, sizeof text, "\"%.*s ...", STR_FMT(piece));
+    text[n++] = '"';
+    int want = json_validate(str_make(text, n), &want_err);
+    str_t fill = str_from(filler);
+    n = 0;
+    text[n++] = '"';
+    text[n++] = '\\'; // the large steps begin at the first escape
+    text[n++] = 'n';
+    for (size_t i = 0; i < before; i++)
+        text[n++] = fill.p[i % fill.n];
+    size_t at = n;
+    memcpy(text + n, piece.p, piece.n);
+    n += piece.n;
+    n += (size_t)snprintf(text + n, sizeof text - n, " ...%0100d\" ", 0);
+    tight = malloc(n);
+    memcpy(tight, text, n);
+    bool ok = CHECK_EQ_INT(json_validate(str_make(tight, n), &err), want);
+    if (want != 0)
+        ok = ok && CHECK_EQ_INT(err.at - at, want_err.at - 1) &&
+             CHECK_EQ_STR(err.why, want_err.why);
+    str_t raw = str_make(tight, n - 1), plain;
+    arena_t a = {0};
+    ok = ok && CHECK_EQ_INT(json_string(raw, &a, &plain), want);
+    if (!ok)
+        TEST_NOTE("%zu bytes of %s before \"%.*s\"", before, filler, STR_FMT(piece));
+    arena_dispose(&a);
+    free(tight);
+}
+
+TEST(long_strings_hold_what_short_ones_do)
+{
+    static const char *const PIECES[] = {
+        "",
+        "\\n",
+        "\\\\",
+        "\\\\\\\\\\n",
+        "\\\\\\\"",
+        "\\\"",
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "\\uD8",
+        "\\u12G4",
+        "\\x",
+        "\\\\\\x",
+        "\\0",
+        "\\ ",
+        "\\U0041",
+        "\x1f",
+        "a\nb",
+        "\t",
+        "\x7f",
+        "\xc3\xa9",
+        "\xe2\x80\x94",
+        "\xf0\x9f\x98\x80",
+        "\xf4\x8f\xbf\xbf",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xc2",
+        "\x80",
+        "\xc3\xa9\xa9",
+        "\xc0\xaf",
+        "\xc1\xbf",
+        "\xe0\x9f\xbf",
+        "\xe0\xa0\x80",
+        "\xed\xa0\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xf0\x90\x80\x80",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+        "\xfe",
+        "\xf8\x88\x80\x80\x80",
+        "\xe2\x80",
+        "\xf0\x9f\x98",
+        "\xe2\x80\\n",
+        "\\\xc3\xa9",
+        "\xe2\x80\xe2\x80\x94",
+        "\xc3\xa9\xe2\x80\x94\xf0\x9f\x98\x80\\\"\\u00e9\\\\",
+    };
+    static const char *const FILLERS[] = {
+        "x", "\\\\", "\xc3\xa9", "\xe2\x80\x94", "\xf0\x9f\x98\x80", "\\u00e9"};
+    for (size_t i = 0; i < sizeof PIECES / sizeof PIECES[0]; i++) {
+        for (size_t j = 0; j < sizeof FILLERS / sizeof FILLERS[0]; j++) {
+            size_t unit = strlen(FILLERS[j]);
+            for (size_t before = 0; before < 140; before += unit)
+                piece_in_long_string(str_from(PIECES[i]), before, FILLERS[j]);
+        }
+    }
+}
+
+// Every two bytes and every three with a lead in front, against the short string's answer.
+TEST(long_strings_check_utf8_exhaustively)
+{
+    for (unsigned i = 0x80; i < 0x100; i++) {
+        for (unsigned j = 0x70; j < 0x100; j++) {
+            char two[] = {(char)i, (char)j}, three[] = {(char)i, (char)j, (char)0xbf};
+            char four[] = {(char)i, (char)j, (char)0x80, (char)0xbf};
+            piece_in_long_string(str_make(two, 2), 61, "x");
+            piece_in_long_string(str_make(three, 3), 62, "x");
+            piece_in_long_string(str_make(four, 4), 29, "x");
+            piece_in_long_string(str_make(four, 4), 63, "x");
+        }
+    }
+}
+
+// The end of the text cuts a block, an escape or a character.
+TEST(long_strings_without_end)
+{
+    char text[200] = "\"";
+    json_error_t err;
+    for (size_t n = 1; n + 6 < sizeof text;) {
+        memcpy(text + n, n % 2 ? "\\u00e9" : "\xf0\x9f\x98\x80", n % 2 ? 6 : 4);
+        for (size_t end = n + (n % 2 ? 6 : 4); n < end; n++) {
+            char *tight = malloc(n);
+            memcpy(tight, text, n);
+            CHECK_EQ_INT(json_validate(str_make(tight, n), &err), -1);
+            CHECK(err.at <= n);
+            free(tight);
+        }
+    }
+}
+
 TEST(depth_is_bounded)
 {
     char text[600];
