@@ -66,7 +66,7 @@ local function exchange_of(self, spec)
     json_string = function(name) return self.json[name] end,
     json_set = function(name, raw) self.json[name] = cjson.decode("[" .. raw .. "]")[1] return true end,
     json_remove = function(name) self.json[name] = nil return true end,
-    latencies = function() return unpack(spec.latencies or {}, 1, 3) end,
+    latencies = function() return unpack(spec.latencies or {}, 1, 4) end,
   }
 end
 

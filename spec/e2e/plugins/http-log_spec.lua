@@ -174,6 +174,26 @@ describe("http-log", function()
     assert.same(expected, uris())
   end)
 
+  it("goes on over reloads, and when a server fails under load of two workers, each entry once", function()
+    local n = 0
+    logs:answer(function(request)
+      n = n + 1
+      request.refused = n % 4 == 1
+      return request.refused and { status = 500, body = "" } or OK
+    end)
+    start("queue: {max_batch_size: 5, max_coalescing_delay: 0.05, max_retry_delay: 0.05}", logs.port, { workers = 2 })
+    local expected = ask(20)
+    gw:reload(nil, "configuration reloaded")
+    for _, uri in ipairs(ask(20, 21)) do
+      expected[#expected + 1] = uri
+    end
+    local got = wait_uris(40)
+    table.sort(got)
+    table.sort(expected)
+    assert.same(expected, got)
+    assert.same(0, dropped())
+  end)
+
   it("tells at the worker's end what is lost", function()
     logs:answer(function(request)
       request.refused = true
@@ -191,12 +211,13 @@ describe("http-log", function()
     logs:stop()
     logs = upstream.start({ tls = true, answer = function() return OK end })
     local endpoint = "https://127.0.0.1:" .. logs.port .. "/in"
-    start("queue: {max_retry_time: 0.1}", nil, { endpoint = endpoint })
+    -- Reading the system's certificates, once for each worker, takes long under sanitizers.
+    start("queue: {max_retry_time: 0.1}", nil, { endpoint = endpoint, settings = { plugin_budget = "1s" } })
     gw:expect_error("queue entries were lost: 127.0.0.1:%d+: certificate verify failed")
     ask(1)
     sched.wait_until(function() return dropped() == 1 end, nil, function() return gw:errors() end)
     site.stop(gw, up)
-    start("ssl_verify: false", nil, { endpoint = endpoint })
+    start("ssl_verify: false", nil, { endpoint = endpoint, settings = { plugin_budget = "1s" } })
     assert.same(ask(2), wait_uris(2))
   end)
 end)
