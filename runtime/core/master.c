@@ -62,8 +62,8 @@ static int create_shared(master_t *m)
 {
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 ||
-        config_state_create() != 0 || master_create_dicts(m->s) != 0) {
+    if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || config_state_create() != 0 ||
+        master_create_dicts(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",
@@ -187,7 +187,8 @@ static void look_for_changes(master_t *m)
 
 static bool same_as_current(const master_t *m)
 {
-    return str_eq(str_make(m->current.p, m->current.n), str_make(m->candidate.p, m->candidate.n));
+    return str_eq(str_make(m->current.p, m->current.n),
+                  str_make(m->candidate.p, m->candidate.n));
 }
 
 // Nothing to do; after an invalid one the files may be back at what is in use.
@@ -214,7 +215,8 @@ static void start_with_last_good(master_t *m)
         fail_start(m, "the configuration is invalid");
         return;
     }
-    log_write(LOG_ERR, "the configuration is invalid; the last one that worked is used (last_good)");
+    log_write(LOG_ERR,
+              "the configuration is invalid; the last one that worked is used (last_good)");
     m->from_last_good = true;
     start_workers(m);
 }
@@ -467,7 +469,8 @@ static int serve_alone(master_t *m)
     m->n_slots = 1;
     stats_use_slot(0);
     if (load_alone(m, &first) == 0 && master_bind(m) == 0) {
-        control_set_alone(m->o->load, buf_str(&first.facts), m->slots[0].fds, m->s->n_proxy_listen);
+        control_set_alone(m->o->load, buf_str(&first.facts), m->slots[0].fds,
+                          m->s->n_proxy_listen);
         worker_opts_t o = {.settings = m->s,
                            .script = m->o->script,
                            .listen_fds = m->slots[0].fds,

@@ -226,7 +226,8 @@ int master_take_last_good(master_t *m)
     if (!last_good_path(m, "", path, sizeof path))
         return -ENAMETOOLONG;
     int rc = file_read(str_from(path), &text);
-    int fd = rc == 0 ? memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+    int fd =
+        rc == 0 ? memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (rc == 0 && (fd < 0 || write_all(fd, buf_str(&text)) != 0))
         rc = -errno;
     buf_dispose(&text);

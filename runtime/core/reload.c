@@ -242,8 +242,7 @@ static void read_files(reloads_t *r, bool in_any_case)
 void reload_alone(reloads_t *r)
 {
     if (!r->load || r->worker->draining) {
-        log_write(LOG_WARN, "reload refused: %s",
-                  r->load ? "draining" : "there is no loader");
+        log_write(LOG_WARN, "reload refused: %s", r->load ? "draining" : "there is no loader");
         return;
     }
     read_files(r, true);

@@ -18,9 +18,9 @@
 #include "core/watch_set.h"
 
 enum {
-    QUIET_MS = 200,        // a change has come to rest when nothing has happened for so long
-    QUIET_CAP_MS = 2000,   // or when it has gone on for so long
-    AGAIN_MS = 500,        // after a reading that came to nothing
+    QUIET_MS = 200,      // a change has come to rest when nothing has happened for so long
+    QUIET_CAP_MS = 2000, // or when it has gone on for so long
+    AGAIN_MS = 500,      // after a reading that came to nothing
     INTERVAL_MIN_MS = 100,
 };
 
@@ -97,7 +97,8 @@ static void give_up_inotify(watcher_t *w, int error)
     w->polls = true;
     if (!w->said_why)
         log_write(LOG_WARN,
-                  "changes of the configuration are looked for every %u ms, since inotify is not to be had: %s "
+                  "changes of the configuration are looked for every %u ms, since inotify is "
+                  "not to be had: %s "
                   "(see fs.inotify.max_user_instances and max_user_watches)",
                   w->s->watch_interval_ms, strerror(error));
     w->said_why = true;
@@ -205,7 +206,8 @@ bool watcher_due(watcher_t *w, uint64_t now_ms)
 
 uint64_t watcher_next_ms(const watcher_t *w)
 {
-    uint64_t poll_ms = w->polls && !w->off ? w->poll_ms : 0, rest = w->first_ms ? rest_ms(w) : 0;
+    uint64_t poll_ms = w->polls && !w->off ? w->poll_ms : 0,
+             rest = w->first_ms ? rest_ms(w) : 0;
     return poll_ms && (!rest || poll_ms < rest) ? poll_ms : rest;
 }
 
@@ -226,11 +228,13 @@ static void warn_of_mounts(const settings_t *s)
         char path[PATH_MAX];
         struct statx st;
         path_of(path, s->config_paths[i], "");
-        if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_NLINK, &st) != 0 || !S_ISREG(st.stx_mode))
+        if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_NLINK, &st) != 0 ||
+            !S_ISREG(st.stx_mode))
             continue;
         if ((st.stx_attributes & STATX_ATTR_MOUNT_ROOT) || st.stx_nlink == 0)
             log_write(LOG_WARN,
-                      "%s is a mount of its own: what replaces it outside is not seen until the next start "
+                      "%s is a mount of its own: what replaces it outside is not seen until "
+                      "the next start "
                       "(in Kubernetes mount the whole volume, without subPath)",
                       path);
     }

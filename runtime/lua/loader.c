@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "config/router.h"
 #include "http/json.h"
+#include "io/crypto.h"
 #include "lua/loader_files.h"
 #include "lua/loader_yaml.h"
 #include "lua/script.h"
@@ -166,6 +167,20 @@ static int check_regex(lua_State *L)
     return 2;
 }
 
+// Lua: sha1(bytes) -> hexadecimal.
+static int sha1(lua_State *L)
+{
+    unsigned char bytes[DIGEST_MAX];
+    char hex[2 * DIGEST_MAX + 1];
+    str_t text;
+    text.p = luaL_checklstring(L, 1, &text.n);
+    size_t n = crypto_digest("sha1", text, bytes);
+    for (size_t i = 0; i < n; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    lua_pushlstring(L, hex, 2 * n);
+    return 1;
+}
+
 // Lua: list_directory(path) -> list of names without a leading dot, in byte order; empty when there is no such directory.
 static int list_directory(lua_State *L)
 {
@@ -199,7 +214,9 @@ static bool is_text(str_t s)
     json_error_t err;
     buf_putc(&escaped, '"');
     for (size_t i = 0; i < s.n; i++)
-        buf_putc(&escaped, s.p[i] == '"' || s.p[i] == '\\' || (unsigned char)s.p[i] < 0x20 ? ' ' : s.p[i]);
+        buf_putc(&escaped, s.p[i] == '"' || s.p[i] == '\\' || (unsigned char)s.p[i] < 0x20
+                               ? ' '
+                               : s.p[i]);
     buf_putc(&escaped, '"');
     bool valid = json_validate(buf_str(&escaped), &err) == 0;
     buf_dispose(&escaped);
@@ -225,7 +242,7 @@ static void push_code(lua_State *L, const run_t *run)
 }
 
 // What host.lua gets: { share, plugin_dirs, config_paths, lua_path, code, code_hash, bare, parse_yaml, check_regex, list_directory,
-// read_secret }.
+// read_secret, sha1 }.
 static void push_native(lua_State *L, run_t *run)
 {
     const loader_input_t *in = run->in;
@@ -252,6 +269,8 @@ static void push_native(lua_State *L, run_t *run)
     lua_setfield(L, -2, "lua_path");
     lua_pushcfunction(L, loader_parse_yaml);
     lua_setfield(L, -2, "parse_yaml");
+    lua_pushcfunction(L, sha1);
+    lua_setfield(L, -2, "sha1");
     lua_pushcfunction(L, check_regex);
     lua_setfield(L, -2, "check_regex");
     lua_pushcfunction(L, list_directory);

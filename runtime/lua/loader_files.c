@@ -96,10 +96,11 @@ int source_files_take(source_files_t *files, int fd, const char *name, const cha
 {
     buf_t text = {0};
     struct stat st;
-    int error = fstat(fd, &st) != 0                        ? errno
-                : S_ISDIR(st.st_mode)                      ? EISDIR
-                : regular_only && !S_ISREG(st.st_mode)     ? EINVAL
-                : source_read_fd(fd, YAML_BYTES_MAX, &text);
+    int error = fstat(fd, &st) != 0   ? errno
+                : S_ISDIR(st.st_mode) ? EISDIR
+                : regular_only && !S_ISREG(st.st_mode)
+                    ? EINVAL
+                    : source_read_fd(fd, YAML_BYTES_MAX, &text);
     close(fd);
     if (!error && files->bytes + text.n > YAML_BYTES_MAX)
         error = EFBIG;

@@ -70,6 +70,55 @@ certificates: [{cert: "{vault://env/cert}", key: "{vault://env/pair/key}"}]
     assert.same({ certificate, "pem" }, { document.certificates[1].cert, document.certificates[1].key })
   end)
 
+  describe("to files", function()
+    local FILES = { ["/keys/openai"] = "sk-1\n", ["/keys/all"] = '{"token":"sk-2"}', ["/run/c"] = "sk-3" }
+    local KEYS = "vaults: [{prefix: keys, name: file, config: {prefix: /keys}}]"
+
+    local function read(path)
+      return FILES[path], not FILES[path] and "No such file or directory" or nil
+    end
+
+    local function load(reference, head, env)
+      return fixture.load(with_reference(reference, head), env or {}, { read_secret = read })
+    end
+
+    for _, case in ipairs({
+      { "{vault://keys/openai}", KEYS, nil, { ["/keys/openai"] = "sk-1\n" } },
+      { "{vault://file/openai}", KEYS, nil, { ["/keys/openai"] = "sk-1\n" } },
+      { "{vault://keys/all/token}", KEYS, nil, { ["/keys/all"] = '{"token":"sk-2"}' } },
+      { "{vault://file/c}", nil, { CREDENTIALS_DIRECTORY = "/run/" }, { ["/run/c"] = "sk-3" } },
+    }) do
+      it("accepts " .. case[1] .. " and takes the text along", function()
+        local document, problems = load(case[1], case[2], case[3])
+        assert.same({}, fixture.lines(problems))
+        assert.same(case[4], document.secrets)
+        assert.equal(case[1], document.plugins[1].config.auth.header_value)
+      end)
+    end
+
+    for _, case in ipairs({
+      { "{vault://keys/none}", "file '/keys/none' cannot be read: No such file or directory" },
+      { "{vault://keys/../etc/shadow}", "the path has an empty, '.' or '..' segment" },
+      { "{vault://keys//etc/shadow}", "not a valid vault reference" },
+      { "{vault://keys/openai/x}", "file '/keys/openai' is not a JSON object with the string 'x'" },
+    }) do
+      it("refuses " .. case[1], function()
+        local document, problems = load(case[1], KEYS)
+        assert.is_nil(document)
+        local line = fixture.lines(problems)[1]
+        assert.is_truthy(line:find(case[2], 1, true), line)
+        assert.is_nil(line:find("sk-", 1, true))
+      end)
+    end
+
+    it("need a directory", function()
+      local _, problems = load("{vault://file/openai}")
+      assert.is_truthy(fixture.lines(problems)[1]:find("no vault with prefix 'file'", 1, true))
+      _, problems = fixture.load("vaults: [{prefix: keys, name: file, config: {prefix: keys}}]")
+      assert.is_truthy(fixture.lines(problems)[1]:find("needs the absolute path of its directory", 1, true))
+    end)
+  end)
+
   it("warn where they have no effect", function()
     local document, problems = fixture.load("consumers: [{username: '{vault://env/name}'}]")
     assert.is_table(document)
