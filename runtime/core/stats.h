@@ -47,6 +47,8 @@ typedef enum stat_fixed {
     SF_RELOADS_OK,
     SF_RELOADS_FAILED,
     SF_RELOADS_UNCHANGED,
+    SF_TIMERS_PENDING, // of plugins
+    SF_TIMERS_RUNNING,
     SF_COUNT,
 } stat_fixed_t;
 void stat_fixed_add(stat_fixed_t f, int64_t by);
@@ -57,7 +59,7 @@ void stat_fixed_set(stat_fixed_t f, int64_t value); // of this process's slot, f
 enum { STATS_SLOTS_MAX = 129, STATS_SLOT_MASTER = STATS_SLOTS_MAX - 1 };
 void stats_use_slot(unsigned slot); // this process from now on
 void stats_slot_died(
-    unsigned slot); // by the master: its gauges (ACTIVE, READING, WRITING, WAITING) become 0
+    unsigned slot); // by the master: its gauges (connections and timers of now) become 0
 void stats_slot_report(int pid, uint64_t lua_bytes); // this process's slot; pid 0: gone
 // The i-th slot's report; false when there is none.
 bool stats_slot_get(unsigned slot, int *pid, uint64_t *lua_bytes);

@@ -36,8 +36,9 @@ int64_t stat_fixed_get(stat_fixed_t f)
 void stats_slot_died(unsigned slot)
 {
     ASSERT(slot < STATS_SLOTS_MAX, "a slot is below STATS_SLOTS_MAX");
-    static const stat_fixed_t GAUGES[] = {SF_CONN_ACTIVE, SF_CONN_READING, SF_CONN_WRITING,
-                                          SF_CONN_WAITING};
+    static const stat_fixed_t GAUGES[] = {SF_CONN_ACTIVE,    SF_CONN_READING,
+                                          SF_CONN_WRITING,   SF_CONN_WAITING,
+                                          SF_TIMERS_PENDING, SF_TIMERS_RUNNING};
     if (!stats_table)
         return;
     for (unsigned i = 0; i < sizeof GAUGES / sizeof *GAUGES; i++)

@@ -112,6 +112,16 @@ static void put_connections(buf_t *b, const char *node)
     line(f, labels, (double)stat_fixed_get(SF_REQUESTS));
 }
 
+static void put_timers(buf_t *b, const char *node)
+{
+    family_t f = family(b, "kong_nginx_timers", "gauge", "Number of timers of plugins");
+    char labels[128];
+    snprintf(labels, sizeof labels, "{node_id=\"%s\",state=\"pending\"}", node);
+    line(f, labels, (double)stat_fixed_get(SF_TIMERS_PENDING));
+    snprintf(labels, sizeof labels, "{node_id=\"%s\",state=\"running\"}", node);
+    line(f, labels, (double)stat_fixed_get(SF_TIMERS_RUNNING));
+}
+
 static void put_dicts(buf_t *b, const char *node, bool total)
 {
     family_t f = total ? family(b, "kong_memory_lua_shared_dict_total_bytes", "gauge",
@@ -172,6 +182,7 @@ static void metrics_text(const request_t *r, buf_t *b)
     snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\"}", node);
     line(family(b, "kong_nginx_requests_total", "gauge", "Total number of requests"), labels,
          (double)stat_fixed_get(SF_REQUESTS));
+    put_timers(b, node);
     snprintf(labels, sizeof labels, "{node_id=\"%s\",version=\"%s\"}", node, MOONGATE_VERSION);
     line(family(b, "kong_node_info", "gauge", "Node metadata information"), labels, 1);
     line(

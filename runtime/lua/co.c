@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/respond.h"
+#include "core/stats.h"
 
 // What a C function yields, so that the resumer knows why. Lua code (coroutine.resume as we wrap it) passes them on.
 static char SENTINEL_WAIT, SENTINEL_LEAVE;
@@ -444,6 +445,7 @@ static void task_over(task_t *t, script_result_t result)
         if (t->timer_id) {
             ASSERT(b->timers_running > 0, "each running timer is counted");
             b->timers_running--;
+            stat_fixed_add(SF_TIMERS_RUNNING, -1);
         }
         task_end(t);
         return;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "core/stats.h"
 
 enum { TIMERS_MAX = 1024, RUNNING_MAX = 256 };
 
@@ -21,6 +22,7 @@ static void timer_free(lua_timer_t *lt)
     list_unlink(&lt->links);
     ASSERT(lt->bridge->timers_pending > 0, "each pending timer is counted");
     lt->bridge->timers_pending--;
+    stat_fixed_add(SF_TIMERS_PENDING, -1);
     free(lt);
 }
 
@@ -30,6 +32,7 @@ static void run(bridge_t *b, uint64_t id, bool premature)
     thread_t *th = task_enter(t);
     t->timer_id = id;
     b->timers_running++;
+    stat_fixed_add(SF_TIMERS_RUNNING, 1);
     lua_State *co = th->co;
     lua_rawgeti(co, LUA_REGISTRYINDEX, b->run_ref);
     lua_rawgeti(co, LUA_REGISTRYINDEX, b->timer_main_ref);
@@ -77,6 +80,7 @@ static int l_timer_start(lua_State *L)
     list_init(&lt->links);
     list_push_back(&b->timers, &lt->links);
     b->timers_pending++;
+    stat_fixed_add(SF_TIMERS_PENDING, 1);
     io_timer_init(&lt->timer, b->worker->loop, on_due);
     io_timer_start(&lt->timer, (uint64_t)(delay * 1000 + 0.5));
     lua_pushboolean(L, 1);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "http/json.h"
 #include "io/tls.h"
+#include "core/stats.h"
 
 static const char *share_dir = "."; // set once by main, before any thread
 
@@ -129,6 +130,7 @@ static void bridge_close(bridge_t *b)
     timers_finish(b); // those begun since, or all of them when the start failed
     while (!list_empty(&b->tasks))
         task_end(CONTAINER_OF(b->tasks.next, task_t, links));
+    stat_fixed_add(SF_TIMERS_RUNNING, -(int64_t)b->timers_running); // those that were cut off
     phases_close(b);
     socket_pools_close(b);
     for (int i = 0; i < 2; i++)

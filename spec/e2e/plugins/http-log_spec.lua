@@ -169,6 +169,13 @@ describe("http-log", function()
     start("queue: {max_batch_size: 100, max_coalescing_delay: 600}", logs.port)
     local expected = ask(5)
     assert.same({}, uris())
+    -- One waits for the batch to fill, the other for the worker's end.
+    local running, pending
+    for name, value in pairs(gw:metrics()) do
+      running = name:find('^kong_nginx_timers.*"running"') and value or running
+      pending = name:find('^kong_nginx_timers.*"pending"') and value or pending
+    end
+    assert.same({ 1, 1 }, { running, pending })
     gw:signal("TERM")
     logs:wait_requests(1)
     assert.same(expected, uris())

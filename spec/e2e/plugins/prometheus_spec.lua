@@ -103,6 +103,17 @@ describe("prometheus", function()
     wait_metric('kong_http_requests_total{service="",route="",code="404",source="error",workspace="default",consumer=""}', 1)
   end)
 
+  it("shows timers of plugins", function()
+    local states = {}
+    for name, value in pairs(gw:metrics()) do
+      local state = name:match('^kong_nginx_timers{node_id="[%x-]+",state="(%a+)"}$')
+      if state then
+        states[state] = value
+      end
+    end
+    assert.same({ pending = 0, running = 0 }, states)
+  end)
+
   it("shows targets", function()
     assert.same(1, gw:metrics()['kong_upstream_target_health{upstream="pool",target="10.0.0.1:8080",'
       .. 'address="10.0.0.1:8080",state="healthchecks_off",subsystem="http"}'])
