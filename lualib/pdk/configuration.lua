@@ -21,8 +21,6 @@ local FIXED = {
     ["X-Kong-Proxy-Latency"] = true, ["X-Kong-Upstream-Latency"] = true, ["X-Kong-Response-Latency"] = true,
     ["Via"] = true, ["Server"] = true,
   },
-  tracing_instrumentations = { "off" },
-  tracing_sampling_rate = 0,
   lua_ssl_verify_depth = 1,
   nginx_conf_flags = {},
 }
@@ -34,11 +32,28 @@ local ALIASES = {
   dns_resolver = "dns_servers",
 }
 
+-- Settings that kong.conf has in another form.
+local DERIVED = {
+  tracing_instrumentations = function(text)
+    local out = {}
+    for name in (text or "off"):gmatch("[^,%s]+") do
+      out[#out + 1] = name
+    end
+    return out
+  end,
+  tracing_sampling_rate = function(text)
+    return tonumber(text) or 0
+  end,
+}
+
 return setmetatable({ remove_sensitive = function() return {} end }, {
   __index = function(_, name)
     local value = FIXED[name]
     if value == nil and type(name) == "string" then
       value = node.setting(ALIASES[name] or name)
+      if DERIVED[name] then
+        value = DERIVED[name](value)
+      end
     end
     return value
   end,

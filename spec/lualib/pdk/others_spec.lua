@@ -258,6 +258,10 @@ describe("kong", function()
     assert.same("off", kong.configuration.database)
     assert.same("/ca.pem", kong.configuration.lua_ssl_trusted_certificate)
     assert.is_nil(kong.configuration.unknown)
+    assert.same({ { "off" }, 0 }, { kong.configuration.tracing_instrumentations, kong.configuration.tracing_sampling_rate })
+    fake.settings.tracing_instrumentations, fake.settings.tracing_sampling_rate = "request, balancer", "0.5"
+    assert.same({ { "request", "balancer" }, 0.5 },
+      { kong.configuration.tracing_instrumentations, kong.configuration.tracing_sampling_rate })
     assert.truthy((failure(function()
       kong.configuration.database = "postgres"
     end)):find("cannot write to kong.configuration", 1, true))
