@@ -26,3 +26,7 @@ typedef struct body {
     chunked_t chunked;
     buf_t data;             // payload held or collected
 } body_t;
+
+// Where the rest of a counted body that is being collected can be read to, without a copy: *n
+// bytes, at most what is missing. Fed from there it stays in place. NULL: anywhere else.
+char *body_room(body_t *b, size_t *n);

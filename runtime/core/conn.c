@@ -260,8 +260,15 @@ static void on_drain(sock_t *s)
         conn_end(c, sock_close);
 }
 
+// A large body is read to where it is collected.
+static char *room(sock_t *s, size_t *n)
+{
+    conn_t *c = sock_owner(s);
+    return c->req && !c->req->finished && !c->in_n ? body_room(&c->req->body, n) : NULL;
+}
+
 static const sock_events_t EVENTS = {
-    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
+    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain, .room = room};
 
 // A socket that is not read cannot tell that its client has gone, but the kernel knows of the FIN behind the unread bytes.
 static bool peer_has_gone(const conn_t *c)

@@ -9,7 +9,8 @@
 #include "core/worker.h"
 
 // RESERVE_MAX: so much is set aside for a body that only its length announces.
-enum { HELD_MAX = 64 * 1024, DRAIN_MAX = 256 * 1024, RESERVE_MAX = 16 * 1024 * 1024 };
+// ROOM_MIN: less is not worth a read of its own.
+enum { HELD_MAX = 64 * 1024, DRAIN_MAX = 256 * 1024, RESERVE_MAX = 16 * 1024 * 1024, ROOM_MIN = 16 * 1024 };
 
 // The next run of payload in *in. 0, or ERR_PROTOCOL.
 static int next_run(body_t *b, str_t *in, str_t *run)
@@ -27,12 +28,43 @@ static int next_run(body_t *b, str_t *in, str_t *run)
     return 0;
 }
 
+static size_t room_left(const body_t *b)
+{
+    return b->data.cap - b->data.head - b->data.n;
+}
+
+// Sets memory aside at once for all that is still to come.
+static void reserve_rest(body_t *b, uint64_t expected)
+{
+    if (b->mode == BODY_COLLECT && b->kind == BODY_LENGTH && expected <= RESERVE_MAX && room_left(b) < expected)
+        buf_reserve(&b->data, (size_t)expected);
+}
+
+char *body_room(body_t *b, size_t *n)
+{
+    if (b->mode != BODY_COLLECT || b->kind != BODY_LENGTH || b->complete || b->err || b->left < ROOM_MIN)
+        return NULL;
+    reserve_rest(b, b->left);
+    size_t room = room_left(b);
+    if (room < ROOM_MIN)
+        return NULL;
+    *n = room < b->left ? room : (size_t)b->left;
+    return b->data.p + b->data.head + b->data.n;
+}
+
+static bool is_in_place(const body_t *b, str_t run)
+{
+    return b->data.p && run.p == b->data.p + b->data.head + b->data.n && run.n <= room_left(b);
+}
+
 static int keep(body_t *b, str_t run)
 {
-    size_t expected = b->kind == BODY_LENGTH ? (size_t)b->left + run.n : 0;
-    if (b->mode == BODY_COLLECT && expected > run.n && b->data.cap - b->data.n < expected &&
-        expected <= RESERVE_MAX)
-        buf_reserve(&b->data, expected);
+    if (is_in_place(b, run)) {
+        buf_commit(&b->data, run.n);
+        return 0;
+    }
+    if (!b->complete)
+        reserve_rest(b, b->left + run.n);
     return buf_try_append(&b->data, run) == 0 ? 0 : ERR_TOO_LARGE;
 }
 

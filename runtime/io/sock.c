@@ -135,6 +135,16 @@ void sock_fail(sock_t *s, int err)
 
 // ---- reading ----
 
+static void ask_for_room(sock_t *s, uv_buf_t *buf)
+{
+    size_t n = 0;
+    char *p = s->ev->room(s, &n);
+    if (!p)
+        return;
+    ASSERT(n > 0, "room is for a byte at least");
+    *buf = (uv_buf_t){.base = p, .len = n};
+}
+
 // No room while paused: libuv then reads nothing and says UV_ENOBUFS.
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
@@ -142,6 +152,8 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
     (void)hint;
     buf->base = loop_of(handle->loop)->read_buf;
     buf->len = s->paused ? 0 : READ_BUF_BYTES;
+    if (!s->paused && !s->tls && !s->linger && s->ev && s->ev->room)
+        ask_for_room(s, buf);
 #ifdef STRESS
     buf->len = s->paused ? 0 : 1;
 #endif

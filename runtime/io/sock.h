@@ -14,11 +14,14 @@ typedef struct sock sock_t;
 // the peer ended its side (FIN, close_notify); reading stops. on_error: reading or writing
 // failed (ERR_*; with TLS, an end without close_notify, perhaps a truncation, is ERR_EOF); only
 // sock_close is allowed after. on_drain: what sock_write had to queue is with the kernel.
+// room, which may be NULL, is asked before each read of a plain socket: where the next bytes go,
+// lent until the on_data that follows at once and gives that place; NULL: the loop's buffer.
 typedef struct sock_events {
     void (*on_data)(sock_t *s, char *data, size_t n);
     void (*on_eof)(sock_t *s);
     void (*on_error)(sock_t *s, int err);
     void (*on_drain)(sock_t *s);
+    char *(*room)(sock_t *s, size_t *n);
 } sock_events_t;
 
 // Takes over who is told and what sock_owner gives. May be called at any time (a pooled

@@ -2,6 +2,7 @@
 
 local ai = require("e2e.ai.support")
 local client = require("e2e.support.client")
+local message = require("e2e.support.message")
 local site = require("e2e.support.site")
 local cjson = require("cjson")
 
@@ -177,6 +178,44 @@ describe("a request for an OpenAI-shaped provider", function()
     assert.status(200, response)
     assert.truthy(body == up:last().body)
     assert.same(tostring(#body), up:last():header("content-length"))
+  end)
+
+  it("of a megabyte ends where it says, with the next request right behind it", function()
+    local c = client.connect(gw)
+    local filler = {}
+    for i = 1, 60000 do
+      filler[i] = ("%06d \\n é "):format(i)
+    end
+    local body = '{"messages":[{"role":"user","content":"' .. table.concat(filler) .. '"}],"model":"gpt-4o"}'
+    assert.truthy(#body < 1048576 and #body > 600000)
+    local ask = { path = "/chat", method = "POST", body = ai.ASK, headers = { ["Content-Type"] = "application/json" } }
+    local bytes = message.write_request({ path = "/chat", method = "POST", body = body,
+      headers = { ["Content-Type"] = "application/json" } }) .. message.write_request(ask)
+    for _, first in ipairs({ 300, 70000, #bytes - 20000, #bytes - #ai.ASK - 2 }) do
+      local before = #up.requests
+      c:send(bytes:sub(1, first))
+      c:sleep(0.02)
+      c:send(bytes:sub(first + 1))
+      assert.status(200, c:read_response())
+      assert.status(200, c:read_response())
+      assert.truthy(body == up.requests[before + 1].body, "the first piece had " .. first .. " bytes")
+      assert.same(cjson.decode(ai.ASK).messages, cjson.decode(up:last().body).messages)
+    end
+    c:close()
+  end)
+
+  it("that breaks off within a megabyte is dropped, and the gateway goes on", function()
+    local body = '{"messages":[{"role":"user","content":"' .. ("x"):rep(900000) .. '"}]}'
+    local bytes = message.write_request({ path = "/chat", method = "POST", body = body })
+    local before = #up.requests
+    for _, how in ipairs({ "close", "reset", "half_close" }) do
+      local c = client.connect(gw)
+      c:send(bytes:sub(1, 500000))
+      c[how](c)
+      c:close()
+    end
+    sent("chat", ai.ASK)
+    assert.same(before + 1, #up.requests)
   end)
 
   it("beyond max_request_body_size is refused, announced or not", function()

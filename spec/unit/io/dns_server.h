@@ -198,7 +198,10 @@ static void on_tcp_drain(sock_t *s)
     (void)s;
 }
 
-static const sock_events_t tcp_events = {on_tcp_data, on_tcp_end, on_tcp_error, on_tcp_drain};
+static const sock_events_t tcp_events = {.on_data = on_tcp_data,
+                                         .on_eof = on_tcp_end,
+                                         .on_error = on_tcp_error,
+                                         .on_drain = on_tcp_drain};
 
 static void on_tcp_accept(void *arg, sock_t *s)
 {

@@ -183,6 +183,57 @@ TEST(queues_what_a_slow_peer_does_not_take)
     world_close(&w);
 }
 
+// An owner that has its own place for half of what comes; the rest takes the loop's buffer.
+typedef struct place {
+    end_t end; // first: events above see it as their owner
+    char text[BIG / 2];
+    size_t n;
+} place_t;
+
+static char *place_room(sock_t *s, size_t *n)
+{
+    place_t *p = sock_owner(s);
+    *n = sizeof p->text - p->n;
+    return *n ? p->text + p->n : NULL;
+}
+
+static void place_on_data(sock_t *s, char *data, size_t n)
+{
+    place_t *p = sock_owner(s);
+    if (p->n < sizeof p->text) {
+        CHECK(data == p->text + p->n && n <= sizeof p->text - p->n);
+        p->n += n;
+    } else {
+        on_data(s, data, n);
+    }
+}
+
+TEST(an_owner_may_say_where_bytes_go)
+{
+    static const sock_events_t ev = {.on_data = place_on_data,
+                                     .on_eof = on_eof,
+                                     .on_error = on_error,
+                                     .on_drain = on_drain,
+                                     .room = place_room};
+    world_t w = {0};
+    world_open(&w);
+    char *data = pattern(BIG);
+    place_t *p = calloc(1, sizeof *p);
+    sock_own(w.client.s, &ev, p);
+    str_t all = str_make(data, BIG);
+    CHECK_EQ_INT(sock_write(w.server.s, &all, 1), 0);
+    sock_resume(w.client.s);
+    UNTIL(&w, p->end.in.n == BIG - sizeof p->text);
+    CHECK(memcmp(p->text, data, sizeof p->text) == 0);
+    CHECK(memcmp(buf_str(&p->end.in).p, data + sizeof p->text, p->end.in.n) == 0);
+    CHECK_EQ_INT(sock_bytes_in(w.client.s), BIG);
+    sock_own(w.client.s, &events, &w.client);
+    buf_dispose(&p->end.in);
+    free(p);
+    free(data);
+    world_close(&w);
+}
+
 TEST(shutdown_comes_after_the_queue)
 {
     world_t w = {0};

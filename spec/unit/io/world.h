@@ -74,7 +74,8 @@ static void on_drain(sock_t *s)
     CHECK_EQ_INT(sock_pending(s), 0);
 }
 
-static const sock_events_t events = {on_data, on_eof, on_error, on_drain};
+static const sock_events_t events = {
+    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain};
 
 static void on_accept(void *arg, sock_t *s)
 {
