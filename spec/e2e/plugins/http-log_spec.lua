@@ -112,22 +112,19 @@ describe("http-log", function()
   it("outlives a server that hangs, breaks off or closes idle connections", function()
     local how = { "hang", "break", "ok", "ok", "ok" }
     logs:on(function(c)
-      while true do
-        local request = c:read_request()
-        if not request then
-          return
-        end
-        local what = table.remove(how, 1) or "ok"
-        request.refused = what ~= "ok"
-        if what == "hang" then
-          c:wait_closed()
-          return
-        elseif what == "break" then
-          c:send("HTTP/1.1 200 OK\r\nContent-Le")
-          return c:reset()
-        end
-        c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        return -- without having said so
+      local request = c:read_request()
+      if not request then
+        return
+      end
+      local what = table.remove(how, 1) or "ok"
+      request.refused = what ~= "ok"
+      if what == "hang" then
+        c:wait_closed()
+      elseif what == "break" then
+        c:send("HTTP/1.1 200 OK\r\nContent-Le")
+        c:reset()
+      else
+        c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") -- and closes without having said so
       end
     end)
     start("timeout: 300", logs.port)

@@ -45,7 +45,7 @@ local function datagrams(sock)
       end
     end
   end)
-  function self:stop()
+  function self.stop()
     sched.stop(self.task)
     sock:close()
   end
