@@ -9,10 +9,14 @@ local NO_SPAN = ("\0"):rep(8)
 
 -- Identifiers ---------------------------------------------------------------------------------------
 
+local TO_HEX, FROM_HEX = {}, {}
+for i = 0, 255 do
+  local hex, c = ("%02x"):format(i), string.char(i)
+  TO_HEX[c], FROM_HEX[hex] = hex, c
+end
+
 local function to_hex(raw)
-  return (raw:gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end))
+  return (raw:gsub(".", TO_HEX))
 end
 _M.to_hex = to_hex
 
@@ -21,10 +25,8 @@ local function from_hex(text, n)
   if not text or text == "" or #text > 2 * n or text:find("%X") or not text:find("[^0]") then
     return nil
   end
-  text = ("0"):rep(2 * n - #text) .. text
-  return (text:gsub("%x%x", function(pair)
-    return string.char(tonumber(pair, 16))
-  end))
+  text = ("0"):rep(2 * n - #text) .. text:lower()
+  return (text:gsub("..", FROM_HEX))
 end
 
 -- Decimal digits as 8 bytes.
