@@ -21,11 +21,15 @@
 #include "core/master_impl.h"
 #include "config/generation.h"
 #include "core/config_state.h"
+#include "core/last_good.h"
 #include "core/node.h"
 #include "core/shdict.h"
 #include "core/stats.h"
 
 enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SERIES_MAX = 20000 };
+
+static const char LAST_GOOD_USED[] =
+    "the configuration is invalid; the last one that worked is used (last_good)";
 
 // With so many old generations under way in a worker, files are not looked at: each holds a configuration.
 enum { GENERATIONS_MAX = 16 };
@@ -170,10 +174,21 @@ static void ask_for_reload(master_t *m)
     master_load_begin(m, true);
 }
 
-static bool may_look(const master_t *m)
+static bool crowded(master_t *m)
 {
-    return m->state == MASTER_RUNNING && !m->loader && m->phase == RELOAD_NONE &&
-           config_state_most_alive() <= GENERATIONS_MAX;
+    bool before = m->crowded;
+    m->crowded = config_state_most_alive() > GENERATIONS_MAX;
+    if (m->crowded && !before)
+        log_write(LOG_WARN,
+                  "requests hold %u configurations: changes of the files wait until some of "
+                  "them have ended",
+                  config_state_most_alive());
+    return m->crowded;
+}
+
+static bool may_look(master_t *m)
+{
+    return m->state == MASTER_RUNNING && !m->loader && m->phase == RELOAD_NONE && !crowded(m);
 }
 
 // Whether anything has changed is the loader's to say.
@@ -215,8 +230,7 @@ static void start_with_last_good(master_t *m)
         fail_start(m, "the configuration is invalid");
         return;
     }
-    log_write(LOG_ERR,
-              "the configuration is invalid; the last one that worked is used (last_good)");
+    log_write(LOG_ERR, "%s", LAST_GOOD_USED);
     m->from_last_good = true;
     start_workers(m);
 }
@@ -244,10 +258,6 @@ static void loaded(master_t *m, int status)
 
 static void began_serving(master_t *m)
 {
-    int rc = m->from_last_good ? 0 : master_keep_last_good(m);
-    if (rc != 0)
-        log_write(LOG_ERR, "last_good: the configuration cannot be kept in %.*s: %s",
-                  STR_FMT(m->s->prefix), strerror(-rc));
     if (!m->from_last_good) {
         master_tell_loaded(m);
         return;
@@ -369,7 +379,7 @@ static void read_signals(master_t *m)
 
 // ---- the loop ----
 
-static int next_wait_ms(const master_t *m)
+static int next_wait_ms(master_t *m)
 {
     uint64_t now_ms = master_now_ms(), due_ms = now_ms + MASTER_TICK_MS;
     const uint64_t moments[] = {m->silence_at_ms, m->shut_at_ms, m->deadline_ms};
@@ -444,21 +454,36 @@ static int serve(master_t *m)
 
 // ---- one process alone ----
 
-static int load_alone(const master_t *m, load_t *l)
+static void tell_alone(const load_t *l, bool from_last_good)
 {
     char hash[33];
     uint64_t files = 0;
+    str_t facts = buf_str(&l->facts), content = facts_get(facts, STR("content"));
+    str_to_u64(facts_get(facts, STR("files")), &files);
+    generation_hash(buf_str(&l->document), hash);
+    config_state_loaded(str_from(hash), (uint32_t)files, content);
+    if (!from_last_good) {
+        last_good_keep(l->settings, buf_str(&l->document));
+        return;
+    }
+    config_state_failed(buf_str(&l->problems), content);
+    config_state_begin()->last_good = true;
+    config_state_end();
+}
+
+static int load_alone(const master_t *m, load_t *l)
+{
     *l = (load_t){.settings = m->s};
     bool good = m->o->load(l) == LOAD_DONE;
     control_log_problems(buf_str(&l->problems), good ? LOG_WARN : LOG_EMERG);
-    if (!good) {
+    bool last_good = !good && last_good_take(m->s, &l->document) == 0;
+    if (!good && !last_good) {
         log_write(LOG_EMERG, "not started: the configuration is invalid");
         return -1;
     }
-    str_t facts = buf_str(&l->facts);
-    str_to_u64(facts_get(facts, STR("files")), &files);
-    generation_hash(buf_str(&l->document), hash);
-    config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));
+    if (last_good)
+        log_write(LOG_ERR, "%s", LAST_GOOD_USED);
+    tell_alone(l, last_good);
     return 0;
 }
 

@@ -67,6 +67,7 @@ typedef struct master {
     bool load_forced; // under way: in use even when nothing has changed
     buf_t facts;      // of the last load that came to an end
     watcher_t *watcher;
+    bool crowded;        // too many generations are alive
     bool from_last_good; // the first configuration is that of an earlier run
     uint32_t current_seq, seq; // of `current`; of the newest
     reload_phase_t phase;
@@ -91,10 +92,9 @@ void master_load_begin(master_t *m, bool forced);
 // The loader's child has ended with this status. LOAD_DONE: m->candidate is what it made. Its problems are logged.
 load_outcome_t master_load_end(master_t *m, int status);
 void master_load_cancel(master_t *m);
-// The document in use is kept in the prefix, and taken from there (into m->candidate): 0 or -errno.
-int master_keep_last_good(const master_t *m);
+// Into m->candidate: 0 or -errno.
 int master_take_last_good(master_t *m);
-// Says in the shared state that m->current is in use, and who has it.
+// Says in the shared state that m->current is in use (and keeps it: last_good.h), and who has it.
 void master_tell_loaded(const master_t *m);
 void master_tell_workers(const master_t *m);
 void document_close(document_t *d);

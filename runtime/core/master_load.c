@@ -15,10 +15,10 @@
 #include "core/master_impl.h"
 #include "config/generation.h"
 #include "core/config_state.h"
-#include "core/file.h"
+#include "core/last_good.h"
 #include "core/node.h"
 
-enum { LOAD_MS = 120000, PATH_BYTES = 4096 };
+enum { LOAD_MS = 120000 };
 
 static int write_all(int fd, str_t s)
 {
@@ -196,36 +196,10 @@ void master_load_cancel(master_t *m)
 
 // ---- the last good one ----
 
-static bool last_good_path(const master_t *m, const char *tail, char *out, size_t cap)
-{
-    return snprintf(out, cap, "%.*s/last-good.json%s", STR_FMT(m->s->prefix), tail) < (int)cap;
-}
-
-int master_keep_last_good(const master_t *m)
-{
-    char path[PATH_BYTES], fresh[PATH_BYTES];
-    if (!m->s->last_good || !last_good_path(m, "", path, sizeof path) ||
-        !last_good_path(m, ".new", fresh, sizeof fresh))
-        return 0;
-    // It holds secrets: nobody else reads it.
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int rc = fd < 0 ? -1 : fchmod(fd, 0600);
-    if (rc == 0)
-        rc = write_all(fd, str_make(m->current.p, m->current.n));
-    if (fd >= 0 && close(fd) != 0)
-        rc = -1;
-    if (rc == 0)
-        rc = rename(fresh, path);
-    return rc == 0 ? 0 : -errno;
-}
-
 int master_take_last_good(master_t *m)
 {
-    char path[PATH_BYTES];
     buf_t text = {0};
-    if (!last_good_path(m, "", path, sizeof path))
-        return -ENAMETOOLONG;
-    int rc = file_read(str_from(path), &text);
+    int rc = last_good_take(m->s, &text);
     int fd =
         rc == 0 ? memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (rc == 0 && (fd < 0 || write_all(fd, buf_str(&text)) != 0))
@@ -261,4 +235,6 @@ void master_tell_loaded(const master_t *m)
     generation_hash(str_make(m->current.p, m->current.n), hash);
     str_to_u64(facts_get(facts, STR("files")), &files);
     config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));
+    if (!m->from_last_good)
+        last_good_keep(m->s, str_make(m->current.p, m->current.n));
 }

@@ -30,11 +30,8 @@ static void finish_if_done(master_t *m, const char *summary)
     }
     m->phase = RELOAD_NONE;
     stat_fixed_add(SF_RELOADS_OK, 1);
+    m->from_last_good = false;
     master_tell_loaded(m);
-    int rc = master_keep_last_good(m);
-    if (rc != 0)
-        log_write(LOG_ERR, "last_good: the configuration cannot be kept in %.*s: %s",
-                  STR_FMT(m->s->prefix), strerror(-rc));
     log_write(LOG_NOTICE, "configuration reloaded: %s", summary);
     notify("READY=1");
 }
