@@ -90,12 +90,19 @@ local function report_dangling(run, entry, keys, field, shown, kind)
       cure = "declare it under " .. kind .. ", or correct the name" })
 end
 
---- Finds the entities that entry.output refers to; entry.refs[field] is the other entry.
+-- Of an entity with errors only what can be a reference counts; other shapes check.lua has reported.
+local function is_reference(value)
+  return is_key(value) or type(value) == "table"
+    and (is_key(value.id) or is_key(value.name) or is_key(value.username) or is_key(value.custom_id))
+end
+
+--- Finds the entities that the entry refers to; entry.refs[field] is the other entry.
 function M.resolve(run, entry)
+  local fields = entry.output or entry.input
   entry.refs = {}
   for _, field in ipairs(foreign_fields[entry.kind]) do
-    local value = entry.output[field.name]
-    if value ~= nil then
+    local value = fields[field.name]
+    if value ~= nil and (entry.output or is_reference(value)) then
       local target, shown = entry.parent, nil
       if entry.field ~= field.name then
         target, shown = lookup(run, field.kind, value)

@@ -37,6 +37,10 @@ describe("links: mistakes", function()
     { "routes: [{paths: [/a], service: x}]",
       "kong.yaml:2:24: routes[0].service: invalid reference 'service: x' (no such entry in 'services') "
         .. "(declare it under services, or correct the name)" },
+    { "routes: [{paths: [a], service: x}]", -- a mistake of its own does not hide the reference's
+      "kong.yaml:2:20: routes[0].paths[0]: should start with: / (fixed path) or ~/ (regex path)",
+      "kong.yaml:2:23: routes[0].service: invalid reference 'service: x' (no such entry in 'services') "
+        .. "(declare it under services, or correct the name)" },
     { "plugins: [{name: prometheus, route: {name: x}}]",
       "kong.yaml:2:30: plugins[0].route: invalid reference 'route: x' (no such entry in 'routes') "
         .. "(declare it under routes, or correct the name)" },
