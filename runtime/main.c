@@ -70,6 +70,36 @@ static int missing_value(const char *option)
     return EXIT_USAGE;
 }
 
+// A setting's name as a flag writes it: with '-' or '_'.
+static bool is_setting(const char *name, size_t name_n)
+{
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    for (unsigned i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < name_n && rows[i].name[at] == (name[at] == '-' ? '_' : name[at]))
+            at++;
+        if (at == name_n && rows[i].name[at] == '\0')
+            return true;
+    }
+    return false;
+}
+
+// An unknown setting is refused at its place: what follows it may be its value or the next option.
+static int refuse_setting(const char *name, size_t name_n)
+{
+    args_t one = {0};
+    settings_t s;
+    char *why = NULL;
+    add_flag(&one, name, name_n, "");
+    int rc = settings_load(&s, NULL, one.flags, 1, NULL, &why);
+    ASSERT(rc != 0, "a name that is no setting is refused");
+    fputs(why, stderr);
+    free(why);
+    free(one.flags[0]);
+    return EXIT_USAGE;
+}
+
 // One option at argv[*i], advanced past its value.
 static int parse_option(args_t *a, int argc, char **argv, int *i)
 {
@@ -82,13 +112,16 @@ static int parse_option(args_t *a, int argc, char **argv, int *i)
         add_flag(a, "master", 6, "off");
         return 0;
     }
+    size_t name_n = equals && arg[1] == '-' ? (size_t)(equals - arg) : strlen(arg);
+    str_t name = str_make(arg, name_n);
+    if (arg[1] == '-' && !is_setting(arg + 2, name_n - 2) && !str_eq(name, STR("--conf")) &&
+        !str_eq(name, STR("--config")) && !str_eq(name, STR("--settings")))
+        return refuse_setting(arg + 2, name_n - 2);
     const char *value = equals && arg[1] == '-' ? equals + 1
                         : *i + 1 < argc         ? argv[++*i]
                                                 : NULL;
     if (!value)
         return missing_value(arg);
-    size_t name_n = equals && arg[1] == '-' ? (size_t)(equals - arg) : strlen(arg);
-    str_t name = str_make(arg, name_n);
     if (str_eq(name, STR("-c")) || str_eq(name, STR("--conf")) || str_eq(name, STR("--config")))
         add_path(a, value);
     else if (str_eq(name, STR("-p")))
@@ -380,12 +413,13 @@ static int reload(const settings_t *s)
     return pid ? 0 : 1;
 }
 
-// Until the process has ended, as long as a drain may take.
-static int wait_end(int pid, uint64_t limit_ms)
+// Until the process has ended, as long as a drain may take. What ends is its lock: a process that its parent has not yet
+// asked for still has its number.
+static int wait_end(const settings_t *s, int pid, uint64_t limit_ms)
 {
     const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
     for (uint64_t waited_ms = 0; waited_ms < limit_ms; waited_ms += 20) {
-        if (kill(pid, 0) != 0)
+        if (pidfile_holder(s->prefix) != pid)
             return 0;
         nanosleep(&step, NULL);
     }
@@ -398,13 +432,13 @@ static int wait_end(int pid, uint64_t limit_ms)
 static int stop(const settings_t *s)
 {
     int pid = signal_running(s, SIGTERM);
-    return pid ? wait_end(pid, s->drain_delay_ms + (uint64_t)s->drain_timeout_ms + 5000) : 1;
+    return pid ? wait_end(s, pid, s->drain_delay_ms + (uint64_t)s->drain_timeout_ms + 5000) : 1;
 }
 
 static int quit(const settings_t *s)
 {
     int pid = signal_running(s, SIGQUIT);
-    return pid ? wait_end(pid, (uint64_t)s->drain_timeout_ms + 5000) : 1;
+    return pid ? wait_end(s, pid, (uint64_t)s->drain_timeout_ms + 5000) : 1;
 }
 
 // The status listener's answer to GET /status/ready as a status code, or 0.

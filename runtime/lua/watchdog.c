@@ -34,7 +34,7 @@ static void on_overrun(lua_State *L, lua_Debug *ar)
     unsigned ms = b->worker->settings->plugin_budget_ms;
     // The next tick that finds it still running raises again.
     b->run_started_us = clock_mono_us();
-    luaL_error(L, "ran for more than %d ms without waiting (plugin_budget_ms)", (int)ms);
+    luaL_error(L, "ran for more than %d ms without waiting (plugin_budget)", (int)ms);
 }
 
 // Signal handler: only async-signal-safe calls and lua_sethook, which is made for this.
