@@ -25,10 +25,10 @@ local function check(name, handler)
   end
   local priority = handler.PRIORITY
   if type(priority) ~= "number" or priority ~= math.floor(priority) then
-    return problem(name, file .. " has no PRIORITY (an integer: plugins run from high to low)")
+    return problem(name, ("%s has no PRIORITY that is an integer, but %s"):format(file, tostring(priority)))
   end
   if type(handler.VERSION) ~= "string" or not handler.VERSION:match("^%d+%.%d+%.%d+") then
-    return problem(name, file .. " has no VERSION (a string such as \"1.0.0\")")
+    return problem(name, ("%s has no VERSION of the form \"1.0.0\", but %s"):format(file, tostring(handler.VERSION)))
   end
   for _, key in ipairs(CHAIN_PHASES) do
     local fn = handler[key]
