@@ -38,7 +38,7 @@ describe("links: mistakes", function()
       "kong.yaml:2:24: routes[0].service: invalid reference 'service: x' (no such entry in 'services') "
         .. "(declare it under services, or correct the name)" },
     { "routes: [{paths: [a], service: x}]", -- a mistake of its own does not hide the reference's
-      "kong.yaml:2:20: routes[0].paths[0]: should start with: / (fixed path) or ~/ (regex path)",
+      "kong.yaml:2:19: routes[0].paths[0]: should start with: / (fixed path) or ~/ (regex path)",
       "kong.yaml:2:23: routes[0].service: invalid reference 'service: x' (no such entry in 'services') "
         .. "(declare it under services, or correct the name)" },
     { "plugins: [{name: prometheus, route: {name: x}}]",

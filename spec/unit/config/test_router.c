@@ -41,6 +41,8 @@ static route_match_t ask(const generation_t *g, ask_t a)
     route_match_t m;
     lines[0] = (header_t){.name = str_from(a.header), .value = str_from(a.value)};
     lines[0].id = (uint16_t)(a.header ? hdr_lookup(lines[0].name) : 0);
+    if (a.header)
+        headers_note(&headers, &lines[0]);
     if (a.source)
         memcpy(&source.s6_addr[12], a.source, 4);
     route_input_t in = {.method = str_from(a.method ? a.method : "GET"),
