@@ -139,7 +139,13 @@ services:
     end)
 
     it("fails no request, and grows in nothing, over a hundred reloads", function()
-      put(site.root .. "/conf/a.yaml", routes("x"))
+      local function code(n)
+        put(site.root .. "/conf/plugins/mine/handler.lua",
+          ("-- %d\nreturn {PRIORITY = 1, VERSION = '1.0.0', access = function() end}"):format(n))
+      end
+      put(site.root .. "/conf/a.yaml", routes("x") .. "plugins: [{name: mine}]\n")
+      put(site.root .. "/conf/plugins/mine/schema.lua", watching.SCHEMA:format("mine"))
+      code(0)
       site:start({ config_dir = site.root .. "/conf", workers = 2, settings = { watch = "off" } })
       local counts = { done = 0, failed = 0 }
       local task = sched.spawn(function()
@@ -151,7 +157,8 @@ services:
         c:close()
       end)
       local function reload(n)
-        for _ = 1, n do
+        for i = 1, n do
+          code(i % 3) -- other code each time: another Lua state
           local before = site:reloads("ok")
           site.gw:signal("HUP")
           sched.wait_until(function()
@@ -175,7 +182,8 @@ services:
       assert.equal(0, counts.failed)
       assert.is_true(counts.done > 200)
       assert.is_true(math.abs(after.files - before.files) <= 2, ("%d descriptors became %d"):format(before.files, after.files))
-      assert.is_true(after.memory - before.memory < 4096, ("%d kB became %d kB"):format(before.memory, after.memory))
+      assert.is_true(sched.slow > 1 or after.memory - before.memory < 6144, -- sanitizers keep what was freed
+        ("%d kB became %d kB"):format(before.memory, after.memory))
     end)
 
     it("takes ten thousand routes without failing a request", function()
