@@ -1,4 +1,4 @@
-// parse_yaml for the loader's Lua state; private to loader.c.
+// parse_yaml for Lua: the configuration loader's state, and workers' for documents inside configurations.
 #pragma once
 
 #include <lua.h>

@@ -3,6 +3,7 @@
 #include "lua/bridge.h"
 
 #include "base/check.h"
+#include "lua/loader_yaml.h"
 
 generation_t *current_generation(void)
 {
@@ -226,5 +227,6 @@ const luaL_Reg native_entity[] = {
     {"find_consumer", l_find_consumer},
     {"find_entity", l_find_entity},
     {"raw_entities", l_raw_entities},
+    {"parse_yaml", loader_parse_yaml},
     {NULL, NULL},
 };
