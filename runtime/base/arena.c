@@ -118,6 +118,14 @@ void *arena_alloc(arena_t *a, size_t n)
     return p;
 }
 
+void *arena_alloc_own(arena_t *a, size_t n)
+{
+    ASSERT(n <= SIZE_MAX - BLOCK_BYTES, "a size that cannot be");
+    void *p = own_block(a, n);
+    ASSERT(p != NULL, "out of memory");
+    return p;
+}
+
 void *arena_zalloc(arena_t *a, size_t n)
 {
     return memset(arena_alloc(a, n), 0, n);

@@ -30,6 +30,9 @@ void arena_dispose(arena_t *a);
 void *arena_alloc(arena_t *a, size_t n) __attribute__((returns_nonnull));
 void *arena_zalloc(arena_t *a, size_t n) __attribute__((returns_nonnull));
 
+// As arena_alloc, in a block of its own of just that size: for what stays long.
+void *arena_alloc_own(arena_t *a, size_t n) __attribute__((returns_nonnull));
+
 // As arena_alloc for a size that a peer chose: NULL when memory is gone.
 void *arena_try_alloc(arena_t *a, size_t n) __attribute__((warn_unused_result));
 

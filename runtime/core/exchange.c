@@ -297,8 +297,9 @@ void exchange_start(request_t *r)
         respond_error(r, request_body_status(r->body.err), NULL);
         return;
     }
-    exchange_t *x = arena_zalloc(&r->arena, sizeof *x);
-    x->r = r;
+    ASSERT(!r->exchange_room, "a request goes upstream once");
+    exchange_t *x = r->exchange_room = mem_alloc(sizeof *x);
+    *x = (exchange_t){.r = r};
     io_timer_init(&x->timer, r->worker->loop, on_timeout);
     r->exchange = x;
     r->state = REQ_PROXY;

@@ -237,6 +237,15 @@ static void take_body(exchange_t *x, char *p, size_t n)
 
 // ---- events ----
 
+// What was needed up to the response's head goes, while the client waits for the rest.
+static void lighten(exchange_t *x)
+{
+    if (!request_lighten(x->r))
+        return;
+    x->host = x->response.reason = STR("");
+    x->response.headers = (headers_t){0};
+}
+
 static void after_data(exchange_t *x)
 {
     request_t *r = x->r;
@@ -252,6 +261,7 @@ static void after_data(exchange_t *x)
         io_timer_stop(&x->timer);
     } else {
         exchange_await_response(x);
+        lighten(x);
     }
 }
 

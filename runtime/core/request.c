@@ -229,6 +229,15 @@ void request_after_plugins(request_t *r)
         exchange_start(r);
 }
 
+void request_watch(request_t *r, tap_kind_t kind, bool hide_usage)
+{
+    if (r->tap)
+        tap_dispose(r->tap);
+    else
+        r->tap = mem_alloc(sizeof *r->tap);
+    tap_init(r->tap, kind, hide_usage);
+}
+
 // ---- the end ----
 
 static void free_request(request_t *r)
@@ -237,11 +246,15 @@ static void free_request(request_t *r)
     w->script->release(r);
     list_unlink(&r->links);
     w->n_requests--;
+    if (w->out.of == r)
+        w->out.n = 0;
     if (r->tap)
         tap_dispose(r->tap);
+    free(r->tap);
     buf_dispose(&r->body.data);
     buf_dispose(&r->collected);
     arena_dispose(&r->arena);
+    free(r->exchange_room);
     generation_release(r->gen);
     free(r);
     if (w->draining)
@@ -265,7 +278,7 @@ static bool may_keep_alive(const request_t *r)
 // Whether more may come from a client that is told to close. Closing under it would reset the connection and lose the answer.
 static bool may_still_send(const request_t *r)
 {
-    bool said_last = r->method.n && !r->head.keep_alive;  // a bad head says nothing
+    bool said_last = (r->method.n || r->light) && !r->head.keep_alive;  // a bad head says nothing
     return !said_last || !r->body.complete;
 }
 

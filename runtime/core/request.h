@@ -56,6 +56,14 @@ typedef struct upstream_request {
     bool set;                  // a plugin chose the target
 } upstream_request_t;
 
+// What is said in the log of a request to an LLM provider, beside what the tap saw. Borrowed from the plugin's plan.
+typedef struct ai_note {
+    str_t plugin_id, provider, model;
+    bool stream;
+    uint64_t request_bytes;    // for an estimate when the provider reports no usage
+    uint64_t sent_us;          // monotonic, when the plugin had done its part
+} ai_note_t;
+
 // One try at a target, for logs (Kong's `tries`).
 typedef struct try_record {
     struct try_record *next;
@@ -100,7 +108,7 @@ struct request {
 
     // Upstream.
     upstream_request_t up;
-    exchange_t *exchange;       // NULL: none under way
+    exchange_t *exchange;       // NULL: none under way; storage in exchange_room
     try_record_t *tries;        // newest first
     uint32_t n_tries;
     json_doc_t *doc;            // opened over the buffered body, or NULL
@@ -108,7 +116,8 @@ struct request {
     uint16_t upstream_status;   // 0: none
     headers_t upstream_headers; // as the upstream sent them
     uint64_t upstream_bytes_in;
-    tap_t *tap;                 // watches a same-format response, or NULL
+    ai_note_t *ai;              // in the arena; NULL: nothing to say (or a script says it in log_fields)
+    tap_t *tap;                 // watches a same-format response, or NULL; owned, see request_watch
 
     // Response.
     response_source_t source;
@@ -138,9 +147,8 @@ struct request {
     uint32_t holds;             // request_hold: event handlers that still look at it
     bool finished;              // log phase ran; freed when holds is 0
     bool out_failed;            // a write to the client failed; its connection is to be closed
-    unsigned n_out;             // slices gathered for the client, written by respond_flush
-    str_t out[12];
-    char chunk_line[24];        // of the chunk gathered first
+    void *exchange_room;        // storage of `exchange`, on the heap; kept until the request is freed
+    bool light;                 // request_lighten gave the arena back
 
     arena_t arena;              // last: everything above starts as zero
 };
@@ -182,6 +190,12 @@ void request_send_continue(request_t *r);
 // Calls fn(r, 0) when the whole body is buffered (maybe at once), or fn(r, ERR_TOO_LARGE | ERR_ABORTED | ERR_PROTOCOL | ERR_TIMEOUT).
 // Sends "100 Continue" when the client waits for it. max_bytes 0: the node's limit.
 void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r, int err));
+// Makes r->tap, anew when there was one.
+void request_watch(request_t *r, tap_kind_t kind, bool hide_usage);
+// The head of the response went out and more of its body is awaited, maybe for long: gives back what only a request without an answer
+// needs (arena, scripts, body), but what is still read of it. Called at the end of an event, with one hold. True when it did: then no
+// slice of before may be read again; not while plugins see the body.
+bool request_lighten(request_t *r);
 // The response is complete (or given up): log phase, stats, release. Called by respond.c; never twice.
 void request_finish(request_t *r);
 

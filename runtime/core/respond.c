@@ -1,4 +1,4 @@
-// Responses: header ops, filters, framing, writing, ending. Bytes gather in r->out and leave in one writev at the end of the event
+// Responses: header ops, filters, framing, writing, ending. Bytes gather in worker->out and leave in one writev at the end of the event
 // being handled. The gateway's own error texts are in respond_error.c, the head's bytes in respond_head.c.
 #include "core/respond.h"
 
@@ -67,27 +67,41 @@ void respond_apply_ops(request_t *r)
 
 // ---- gathering and writing ----
 
+enum { OUT_MAX = sizeof((out_batch_t *)0)->v / sizeof(str_t) };
+
+// The worker's batch, for r and with room for n more slices.
+static out_batch_t *batch_for(request_t *r, unsigned n)
+{
+    out_batch_t *out = &r->worker->out;
+    if (out->n && (out->of != r || out->n + n > OUT_MAX))
+        respond_flush(out->of);
+    out->of = r;
+    return out;
+}
+
 static void push(request_t *r, str_t s)
 {
     if (s.n == 0)
         return;
-    if (r->n_out == sizeof r->out / sizeof r->out[0])
-        respond_flush(r);
-    r->out[r->n_out++] = s;
+    out_batch_t *out = batch_for(r, 1);
+    out->v[out->n++] = s;
 }
 
 void respond_flush(request_t *r)
 {
-    unsigned n = r->n_out;
-    r->n_out = 0;
-    if (n == 0 || !r->conn || r->out_failed)
+    out_batch_t *out = &r->worker->out;
+    unsigned n = out->n;
+    if (n == 0 || out->of != r)
+        return;
+    out->n = 0;
+    if (!r->conn || r->out_failed)
         return;
     size_t total = 0;
     for (unsigned i = 0; i < n; i++)
-        total += r->out[i].n;
+        total += out->v[i].n;
     if (!r->first_byte_us)
         r->first_byte_us = clock_mono_us();
-    if (sock_write(r->conn->sock, r->out, n) != 0) {
+    if (sock_write(r->conn->sock, out->v, n) != 0) {
         r->out_failed = true;
         return;
     }
@@ -112,12 +126,11 @@ static void push_chunk(request_t *r, str_t data)
         push(r, data);
         return;
     }
-    if (r->n_out + 3 > sizeof r->out / sizeof r->out[0])
-        respond_flush(r);
-    char *line = r->n_out ? arena_alloc(&r->arena, 24) : r->chunk_line;
-    push(r, str_make(line, chunk_size_line(line, data.n)));
-    push(r, data);
-    push(r, STR("\r\n"));
+    out_batch_t *out = batch_for(r, 3);
+    char *line = out->lines[out->n / 3];  // no two chunks begin within three slices
+    out->v[out->n++] = str_make(line, chunk_size_line(line, data.n));
+    out->v[out->n++] = data;
+    out->v[out->n++] = STR("\r\n");
 }
 
 // A chunk through body_filter. -1 when the request ended.

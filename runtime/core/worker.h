@@ -12,6 +12,14 @@
 #define MOONGATE_VERSION "0.0.0"  // the Makefile says which
 #endif
 
+// What is gathered for one client within an event and leaves in one writev (respond.c).
+typedef struct out_batch {
+    request_t *of;               // whose; meaningless when n is 0
+    unsigned n;
+    str_t v[12];                 // borrowed
+    char lines[4][24];           // size lines of chunks: a chunk takes three slices
+} out_batch_t;
+
 struct worker {
     unsigned index;              // 0-based slot
     loop_t *loop;
@@ -40,6 +48,7 @@ struct worker {
     bool drain_closed;           // the proxy listeners are closed
     bool stopping;
     uint64_t id_seed[2];         // for request ids
+    out_batch_t out;
     head_limits_t limits;
     volatile uint64_t *heartbeat; // shared with the master, monotonic ms; NULL without one
 };

@@ -290,11 +290,7 @@ static void prepare_response(request_t *r, const ai_plan_t *p, const findings_t 
         respond_header_on_success(r, STR("X-Kong-LLM-Model"), p->label);
     if (!p->statistics)
         return;
-    if (r->tap)
-        tap_dispose(r->tap);
-    else
-        r->tap = arena_alloc(&r->arena, sizeof *r->tap);
-    tap_init(r->tap, TAP_OPENAI, f->set_usage);
+    request_watch(r, TAP_OPENAI, f->set_usage);
 }
 
 int32_t mg_ai_apply(const void *plan, uint32_t *flags)

@@ -247,10 +247,7 @@ static int l_tap(lua_State *L)
     str_t kind = arg_str(L, 1);
     if (!str_eq(kind, STR("openai")))
         return push_error(L, "unknown kind of response to watch");
-    if (r->tap)
-        tap_dispose(r->tap);
-    r->tap = arena_zalloc(&r->arena, sizeof *r->tap);
-    tap_init(r->tap, TAP_OPENAI, lua_toboolean(L, 2));
+    request_watch(r, TAP_OPENAI, lua_toboolean(L, 2));
     return ok(L);
 }
 

@@ -63,10 +63,8 @@ static script_result_t gw_enter(request_t *r, uint32_t phase)
 
 static script_result_t gw_access(request_t *r)
 {
-    if (gw_now->tap) {
-        r->tap = arena_zalloc(&r->arena, sizeof *r->tap);
-        tap_init(r->tap, TAP_OPENAI, gw_now->tap_hides);
-    }
+    if (gw_now->tap)
+        request_watch(r, TAP_OPENAI, gw_now->tap_hides);
     return SCRIPT_DONE;
 }
 
