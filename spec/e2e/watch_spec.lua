@@ -135,7 +135,9 @@ describe("configuration that arrives while serving", function()
     counts.stop = true
     task:join()
     assert.same({}, counts.mixed)
-    assert.equal(files, process.open_files(site.gw.process.pid))
+    sched.wait_until(function() -- a load may be under way
+      return process.open_files(site.gw.process.pid) == files
+    end)
     assert.equal(0, site:reloads("error"))
   end)
 

@@ -184,6 +184,29 @@ describe("kong.vault", function()
     assert.same(os.getenv("HOME"), (kong.vault.get("{vault://mine/me}")))
   end)
 
+  it("reads files: as they were with the configuration, else now", function()
+    fake.raw.vaults = '[{"prefix":"keys","name":"file","config":{"prefix":"/keys"}}]'
+    fake.raw.secrets = '{"/keys/openai":"sk-1\\n","/keys/all":"{\\"token\\":\\"sk-2\\"}"}'
+    assert.same("sk-1", (kong.vault.get("{vault://keys/openai}")))
+    assert.same("sk-1", (kong.vault.get("{vault://file/openai}")))
+    assert.same("sk-2", (kong.vault.get("{vault://keys/all/token}")))
+    for reference, why in pairs({
+      ["{vault://keys/none}"] = "file '/keys/none' cannot be read: ",
+      ["{vault://keys/../etc/passwd}"] = "the path has an empty, '.' or '..' segment",
+    }) do
+      local value, err = kong.vault.get(reference)
+      assert.is_nil(value)
+      assert.truthy(err:find(why, 1, true), err)
+    end
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write("now")
+    file:close()
+    fake.raw.vaults = ('[{"prefix":"tmp","name":"file","config":{"prefix":"%s"}}]'):format(path:match("^(.*)/"))
+    assert.same("now", (kong.vault.get("{vault://tmp/" .. path:match("[^/]+$") .. "}")))
+    os.remove(path)
+  end)
+
   it("tries again with secrets read anew", function()
     local config = { password = "old", ["$refs"] = { password = "{vault://env/home}" } }
     local result = kong.vault.try(function(options)
