@@ -1,5 +1,5 @@
--- kong.vault: secrets behind references, {vault://env/name} and vault entities over the environment.
--- Values are read when asked for; there is nothing to warm up or to flush.
+-- kong.vault: secrets behind references: environment variables, files, and vault entities over them. A file that the
+-- configuration names is as it was when that was loaded (a change makes a new one); there is nothing to warm up or to flush.
 
 local vault = require("moongate.runloop.vault")
 
