@@ -25,6 +25,10 @@ local function run(program, command, ...)
     out:write(PLUGIN_HELP)
     return help and 0 or 2
   end
+  if not pcall(require, "lfs") then
+    io.stderr:write("moongate: the Lua library lfs is missing (Debian: apt install lua-filesystem; lua-busted for specs)\n")
+    return 1
+  end
   return require(module)(program, args)
 end
 

@@ -203,6 +203,16 @@ static void free_flags(void)
     self->n_flags = 0;
 }
 
+// Into the state that runs the specs, whatever code of plugins the document holds: the harness loads it from its files.
+static int install_document(str_t document, char *why, size_t why_cap)
+{
+    bridge_t *b = self->worker.script_state;
+    b->has_code = false;
+    int rc = worker_install(&self->worker, document, why, why_cap);
+    ASSERT(self->worker.script_state == b, "the program's own Lua state stays");
+    return rc;
+}
+
 static int install(buf_t *problems)
 {
     worker_t *w = &self->worker;
@@ -213,7 +223,7 @@ static int install(buf_t *problems)
     int rc = result.errors ? -1 : 0;
     buf_append(problems, buf_str(&result.problems));
     if (rc == 0 && ((rc = worker_use_settings(w, &self->own, why, sizeof why)) != 0 ||
-                    (rc = worker_install(w, buf_str(&result.document), why, sizeof why)) != 0))
+                    (rc = install_document(buf_str(&result.document), why, sizeof why)) != 0))
         buf_append(problems, str_from(why));
     loader_result_dispose(&result);
     return rc;
@@ -229,7 +239,7 @@ static void forget_gateway(void)
         conn_close(CONTAINER_OF(w->conns.next, conn_t, links), true);
     int rc = worker_use_settings(w, &self->base, why, sizeof why);
     ASSERT(rc == 0, "settings that were good are good again");
-    rc = worker_install(w, str_from(EMPTY), why, sizeof why);
+    rc = install_document(str_from(EMPTY), why, sizeof why);
     ASSERT(rc == 0, "an empty configuration is valid");
     settings_dispose(&self->own);
     self->open = false;
