@@ -52,12 +52,16 @@ local function named(list)
   return list and list[1] and list or nil
 end
 
--- Kong's key: whose, method, request line, arguments, headers.
+-- Kong's key: whose, method, request line, arguments, headers; and, unlike Kong's, unknown credentials.
 local function key_of(conf)
   local consumer, of_route = route.consumer(), route.route()
   local whose = of_route and of_route.id or "default"
+  local authorization = not consumer and request.header("Authorization")
   if consumer then
     whose = consumer.id .. ":" .. whose
+  elseif authorization then
+    -- Credentials that only the upstream understands are somebody's too.
+    whose = crypto.hex(crypto.sha256(authorization)) .. ":" .. whose
   end
   local line = rules.request_line(request.method(), request.raw_target(), request.http_minor() == 0 and "1.0" or "1.1")
   if conf.ignore_uri_case then

@@ -95,11 +95,12 @@ describe("proxy-cache", function()
     end
   end)
 
-  it("tells requests apart by consumer, route, path, arguments and named headers", function()
+  it("tells requests apart by consumer or credentials, route, path, arguments and named headers", function()
     local seen = {}
     for _, case in ipairs({ {}, { target = "/a?x=1" }, { target = "/a?x=1", query = "x=1" }, { query = "x=1:y=2" },
       { query = "x=1&y=2" }, { path = "/b" }, { path = "/A" }, { route = { id = "q" } },
-      { consumers = { { id = "c" } }, consumer_index = 0 }, { headers = { ["X-Vary"] = "1" } } }) do
+      { consumers = { { id = "c" } }, consumer_index = 0 }, { headers = { ["X-Vary"] = "1" } },
+      { headers = { Authorization = "Bearer a" } }, { headers = { Authorization = "Bearer b" } } }) do
       get(conf({ vary_headers = { "x-vary" } }), case)
       local key = plugin:answered("X-Cache-Key")
       assert.is_nil(seen[key])
