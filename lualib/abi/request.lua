@@ -65,6 +65,7 @@ _M.server_addr = str_of(C.MG_SERVER_ADDR)
 _M.server_port = num_of(C.MG_SERVER_PORT)
 _M.bytes_in = num_of(C.MG_BYTES_IN)
 _M.content_length = num_of(C.MG_CONTENT_LENGTH) -- nil: not given
+_M.connection_requests = num_of(C.MG_CONNECTION_REQUESTS) -- how many this connection has brought
 _M.aborted = bool_of(C.MG_ABORTED)      -- the client has gone
 
 _M.header = headers.getter(C.MG_FROM_CLIENT)

@@ -27,7 +27,7 @@ local GENERATORS = {
   -- connections, the client's port tells them apart.
   tracker = function()
     return format("%s-%d-%d-%d-%d-%0.3f", request.server_addr(), request.server_port(), node.worker_pid(),
-      request.client_port(), 1, node.now())
+      request.client_port(), request.connection_requests() or 1, node.now())
   end,
 }
 

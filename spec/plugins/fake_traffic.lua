@@ -49,6 +49,7 @@ local function stub_more(self, fake)
   end
   request.raw_target = function() return fake.target or fake.path end
   request.server_addr, request.server_port = function() return "10.0.0.9" end, function() return 8000 end
+  request.connection_requests = function() return 3 end
   local node = package.loaded["moongate.abi.node"]
   function node.now() return self.now end
   node.update_time = function() end

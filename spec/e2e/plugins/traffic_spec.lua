@@ -26,10 +26,12 @@ routes:
   service: {name: app}
   plugins:
   - name: key-auth
-- name: missing
-  hosts: ["only.test"]
-  paths: ["~/only$"]
+- name: tracked
+  paths: ["/tracked"]
   service: {name: app}
+  plugins:
+  - name: correlation-id
+    config: {generator: tracker}
 ]]
 
 local function post(gw, path, body, headers)
@@ -59,6 +61,16 @@ describe("in the gateway", function()
     local entry = gw:wait_access(function(e) return e.request.uri == "/a" end)
     assert.same(id, entry.correlation_id)
     assert.header("mine", client.get(gw, "/b", { ["X-Correlation"] = "mine" }), "x-correlation")
+  end)
+
+  it("correlation-id counts the requests of a connection", function()
+    local c, seen = client.connect(gw), {}
+    for i = 1, 2 do
+      local id = c:request({ path = "/tracked" }):json().headers["kong-request-id"]
+      seen[i] = id:match("^127%.0%.0%.1%-" .. gw.port .. "%-%d+%-%d+%-(%d+)%-%d+%.%d%d%d$")
+    end
+    c:close()
+    assert.same(1, seen[2] - seen[1])
   end)
 
   it("correlation-id marks refusals", function()

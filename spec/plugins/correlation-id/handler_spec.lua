@@ -25,7 +25,7 @@ describe("correlation-id", function()
       assert.same(UUID .. "#" .. i, plugin:sent("X-Id"))
     end
     plugin:access(conf("tracker"))
-    assert.same("10.0.0.9-8000-1-11-1-1700000000.000", plugin:sent("X-Id"))
+    assert.same("10.0.0.9-8000-1-11-3-1700000000.000", plugin:sent("X-Id"))
   end)
 
   it("keeps the client's, but not an empty one", function()
