@@ -4,6 +4,8 @@
 
 local host = require "moongate.spec.host"
 local logs = require "moongate.spec.logs"
+local node = require "moongate.abi.node"
+local wait = require "moongate.abi.wait"
 
 local HELP = [[
 Usage: moongate test [OPTION...] [DIR|FILE...]      (./spec without any)
@@ -14,6 +16,7 @@ Runs specs (files *_spec.lua, written for busted) inside the gateway: ngx, kong,
   --plugin-dir DIR      where plugins are (again for more); found by themselves: directories above the specs
                         that hold plugins/, kong/plugins/ or handler.lua
   --coverage            which lines of the plugins ran; --coverage-file FILE writes it line by line (LCOV)
+  --timeout SECONDS     ends the suite when one test, or its setup, takes longer (60; 0: never)
   --watch               runs again when a file has changed
   --filter PATTERN, -t, --tags TAGS, --exclude-tags TAGS, --shuffle, --repeat N, --list, -p PATTERN:
                         as in busted
@@ -22,9 +25,12 @@ In specs: local gw = require "moongate.spec" (docs/plugin-tutorial.md); "spec.he
 Exit code: 0 all passed, 1 some failed or nothing was found, 2 wrong use.
 ]]
 
+local DEFAULT_TIMEOUT_S = 60
+
 local EXIT = {} -- marks the error that os.exit raises here
 
-local VALUED = { ["--plugin-dir"] = "dirs", ["--junit"] = "junit", ["--coverage-file"] = "coverage_file" }
+local VALUED = { ["--plugin-dir"] = "dirs", ["--junit"] = "junit", ["--coverage-file"] = "coverage_file",
+  ["--timeout"] = "timeout" }
 local BUSTED_VALUED = {}
 for name in ([[-p --pattern --exclude-pattern -e -o --output -C --directory -f --config-file -t --tags --exclude-tags --filter
   --filter-out -m --lpath --cpath -r --run --repeat --seed --lang --loaders --helper -Xoutput -Xhelper]]):gmatch("%S+") do
@@ -87,6 +93,10 @@ local function parse(args)
     table.insert(opts.busted, "--output=junit")
     table.insert(opts.busted, "-Xoutput")
     table.insert(opts.busted, opts.junit)
+  end
+  opts.timeout_s = tonumber(opts.timeout or DEFAULT_TIMEOUT_S)
+  if not opts.timeout_s or opts.timeout_s < 0 then
+    return nil, "--timeout needs a number of seconds, not '" .. opts.timeout .. "'"
   end
   opts.coverage = opts.coverage or opts.coverage_file ~= nil
   return opts
@@ -170,17 +180,41 @@ local function show_errors(name, mark)
   end
 end
 
+-- Ends the process when nothing has happened for too long: who waits in vain cannot say so. touch(name): something did.
+local function guard(timeout_s)
+  local last, at = "the start", node.mono()
+  if timeout_s > 0 then
+    wait.timer_every(math.min(1, timeout_s), function(premature)
+      if not premature and node.mono() - at > timeout_s then
+        io.stdout:flush()
+        io.stderr:write(("\nmoongate test: nothing has happened for %s s since %s: ended (--timeout)\n"):format(timeout_s, last))
+        host.program.done(1)
+      end
+    end)
+  end
+  return function(what, element)
+    last, at = what .. " of \"" .. tostring(element.name) .. "\"", node.mono()
+  end
+end
+
 -- What every suite has: our assertions, things closed at the end of each file, a fresh world for each test.
-local function subscribe()
+local function subscribe(opts)
+  local touch = guard(opts.timeout_s)
   local busted = require "busted"
   local unit = require "moongate.spec.unit"
   require("moongate.spec.asserts").register()
   local mark = 0
-  busted.subscribe({ "test", "start" }, function()
+  busted.subscribe({ "file", "start" }, function(file)
+    touch("the beginning", file)
+    return nil, true
+  end)
+  busted.subscribe({ "test", "start" }, function(element)
+    touch("the beginning", element)
     mark = logs.mark()
     return nil, true
   end)
   busted.subscribe({ "test", "end" }, function(element, _, status)
+    touch("the end", element)
     if status == "failure" or status == "error" then
       show_errors(element.name, mark)
     end
@@ -206,7 +240,7 @@ local function run_busted(opts)
   _G.arg = opts.busted
   -- The last module that busted's runner asks for, once everything is set up: a helper of the user's, too.
   package.preload["busted.execute"] = function()
-    subscribe()
+    subscribe(opts)
     return assert(loadfile(package.searchpath("busted.execute", package.path)))()
   end
   local ok, err = xpcall(function()
