@@ -140,6 +140,9 @@ void request_drop(request_t *r)
     list_unlink(&r->links);
     buf_dispose(&r->body.data);
     buf_dispose(&r->collected);
+    if (r->tap)
+        tap_dispose(r->tap);
+    free(r->tap);
     arena_dispose(&r->arena);
     generation_release(r->gen);
     free(r);
@@ -155,6 +158,22 @@ void request_finish(request_t *r)
 void request_after_plugins(request_t *r)
 {
     fake_note(r)->proxied++;
+}
+
+void request_watch(request_t *r, tap_kind_t kind, bool hide_usage)
+{
+    if (r->tap)
+        tap_dispose(r->tap);
+    else
+        r->tap = mem_alloc(sizeof *r->tap);
+    tap_init(r->tap, kind, hide_usage);
+}
+
+// No response comes back through this core: what watches one is only asked for.
+void request_watch(request_t *r, tap_kind_t kind, bool hide_usage)
+{
+    ASSERT(!r->tap && kind != 0, "one tap of a kind that exists");
+    (void)hide_usage;
 }
 
 void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r, int err))
