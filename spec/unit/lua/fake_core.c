@@ -169,13 +169,6 @@ void request_watch(request_t *r, tap_kind_t kind, bool hide_usage)
     tap_init(r->tap, kind, hide_usage);
 }
 
-// No response comes back through this core: what watches one is only asked for.
-void request_watch(request_t *r, tap_kind_t kind, bool hide_usage)
-{
-    ASSERT(!r->tap && kind != 0, "one tap of a kind that exists");
-    (void)hide_usage;
-}
-
 void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r, int err))
 {
     (void)max_bytes;
