@@ -35,7 +35,8 @@ static const setting_row_t rows[] = {
            "Where clients connect."),
     LISTEN(status_listen, "127.0.0.1:8100", "STATUS_LISTEN",
            "Where health, readiness and metrics are served."),
-    LISTEN(admin_listen, "off", "ADMIN_LISTEN", "Where the Admin API is served."),
+    LISTEN(admin_listen, "off", "ADMIN_LISTEN",
+           "For the Admin API, which this version does not have: nothing is opened."),
     COUNT("workers", workers, "auto", "NGINX_WORKER_PROCESSES", 0, 1024,
           "Worker processes; auto: one for each CPU that the cgroup and the affinity allow."),
     SWITCH(
