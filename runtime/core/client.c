@@ -21,7 +21,7 @@ static bool parse_hop(str_t text, addr_t *out)
     return addr_from_ip(text, 0, out) == 0 || addr_parse(text, out) == 0;
 }
 
-static void walk_forwarded_for(request_t *r)
+static void walk_forwarded_for(const request_t *r, addr_t *client)
 {
     str_t list = headers_get(&r->head.headers, HDR_X_FORWARDED_FOR);
     while (list.n) {
@@ -33,22 +33,22 @@ static void walk_forwarded_for(request_t *r)
         addr_t hop;
         if (!parse_hop(str_trim(str_from_at(list, (size_t)(comma + 1))), &hop))
             return;
-        r->client = hop;
+        *client = hop;
         if (comma < 0 || !is_trusted(r->worker, &hop))
             return;
         list.n = (size_t)comma;
     }
 }
 
-static void read_forwarded(request_t *r)
+static void read_forwarded(request_t *r, addr_t *client)
 {
     const headers_t *h = &r->head.headers;
     uint64_t port;
-    walk_forwarded_for(r);
+    walk_forwarded_for(r, client);
     addr_t real;
     str_t real_ip = headers_get(h, HDR_X_REAL_IP);
     if (!headers_get(h, HDR_X_FORWARDED_FOR).n && real_ip.n && parse_hop(real_ip, &real))
-        r->client = real;
+        *client = real;
     r->forwarded_proto = headers_get(h, HDR_X_FORWARDED_PROTO);
     r->forwarded_host = headers_get(h, HDR_X_FORWARDED_HOST);
     r->forwarded_path = headers_get(h, HDR_X_FORWARDED_PATH);
@@ -59,19 +59,8 @@ static void read_forwarded(request_t *r)
         r->forwarded_host.n = (size_t)colon;
 }
 
-void client_identify(request_t *r)
-{
-    const addr_t *peer = sock_peer(r->conn->sock);
-    r->client = *peer;
-    r->trusted = r->worker->n_trusted && is_trusted(r->worker, peer);
-    if (r->trusted)
-        read_forwarded(r);
-    size_t n = addr_ip_text(&r->client, r->client_ip, sizeof r->client_ip);
-    ASSERT(n < sizeof r->client_ip, "an address fits its text");
-    r->client_ip[n] = '\0';
-}
-
-void client_addr_bytes(const addr_t *a, uint8_t out[16])
+// The address as 16 bytes, IPv4 mapped; zeros for unix sockets.
+static void addr_bytes(const addr_t *a, uint8_t out[16])
 {
     memset(out, 0, 16);
     if (a->sa.sa_family == AF_INET) {
@@ -80,4 +69,19 @@ void client_addr_bytes(const addr_t *a, uint8_t out[16])
     } else if (a->sa.sa_family == AF_INET6) {
         memcpy(out, &a->in6.sin6_addr, 16);
     }
+}
+
+void client_identify(request_t *r)
+{
+    const addr_t *peer = sock_peer(r->conn->sock);
+    addr_t client = *peer;
+    r->trusted = r->worker->n_trusted && is_trusted(r->worker, peer);
+    if (r->trusted)
+        read_forwarded(r, &client);
+    char text[64];
+    size_t n = addr_ip_text(&client, text, sizeof text);
+    ASSERT(n < sizeof r->client_ip, "an address fits its text");
+    memcpy(r->client_ip, text, n);  // the rest is zeros
+    addr_bytes(&client, r->client_bytes);
+    r->client_port = addr_port(&client);
 }

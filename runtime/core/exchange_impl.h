@@ -17,12 +17,13 @@ struct exchange {
     bool streamed;            // the body went or goes out as it comes: cannot be sent again
     bool body_failed;         // a write of the body failed
     bool reused, fresh_only, got_bytes, have_head;
+    bool keep_alive;          // so says the response
     bool chunked_up;          // the body goes out chunked
     uint8_t n_informational;
     const char *why;          // detail for the log, static
     buf_t head;               // an incomplete response head
     size_t scanned;
-    response_head_t response;
+    response_head_t *response; // in the arena; NULL: none came, or the request was made light
     body_kind_t body_kind;
     uint64_t left;            // of a counted response body
     chunked_t chunked;

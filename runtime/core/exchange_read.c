@@ -22,9 +22,9 @@ static uint64_t length_of(const exchange_t *x)
     const request_t *r = x->r;
     if (r->tap && r->tap->hide_usage && r->tap->stream)
         return UINT64_MAX;
-    if (x->response.body == BODY_LENGTH || r->head.method == METHOD_HEAD)
-        return x->response.content_length;
-    return x->response.body == BODY_NONE ? 0 : UINT64_MAX;
+    if (x->response->body == BODY_LENGTH || r->head.method == METHOD_HEAD)
+        return x->response->content_length;
+    return x->response->body == BODY_NONE ? 0 : UINT64_MAX;
 }
 
 // The response's own set starts as a copy of the upstream's, with room for what plugins add.
@@ -60,25 +60,26 @@ static void on_head(exchange_t *x)
     request_t *r = x->r;
     ASSERT(!x->have_head && !r->head_sent, "an exchange has one final head");
     r->upstream_head_us = clock_mono_us();
-    r->upstream_status = x->response.status;
+    r->upstream_status = x->response->status;
+    x->keep_alive = x->response->keep_alive;
     r->source = SOURCE_SERVICE;
-    headers_strip_hop_by_hop(&x->response.headers);
-    r->upstream_headers = x->response.headers;
-    copy_headers(r, &x->response.headers);
+    headers_strip_hop_by_hop(&x->response->headers);
+    r->upstream_headers = x->response->headers;
+    copy_headers(r, &x->response->headers);
     drop_own_lines(&r->headers);
     x->have_head = true;
     release_body(r);
-    x->body_kind = x->response.body;
-    x->left = x->response.content_length;
+    x->body_kind = x->response->body;
+    x->left = x->response->content_length;
     if (x->body_kind == BODY_CHUNKED)
         chunked_init(&x->chunked);
     if (r->tap)
-        tap_head(r->tap, x->response.status, headers_get(&r->headers, HDR_CONTENT_TYPE),
+        tap_head(r->tap, x->response->status, headers_get(&r->headers, HDR_CONTENT_TYPE),
                  headers_get(&r->headers, HDR_CONTENT_ENCODING));
     if (wants_collecting(r))
         r->buffering = true;
     else
-        respond_begin(r, x->response.status, length_of(x));
+        respond_begin(r, x->response->status, length_of(x));
 }
 
 // Parses the head at p[0..n): its length, 0 when more is needed, SIZE_MAX when the exchange failed or the request ended.
@@ -93,13 +94,15 @@ static size_t take_head(exchange_t *x, const char *p, size_t n)
         return 0;
     x->scanned = 0;
     x->why = "response head too large";
+    if (!x->response)
+        x->response = arena_alloc(&r->arena, sizeof *x->response);
     str_t copy = end ? arena_dup(&r->arena, str_make(p, end)) : STR("");
-    if (end == 0 || response_head_parse(&x->response, &r->arena, copy.p, end, r->head.method,
+    if (end == 0 || response_head_parse(x->response, &r->arena, copy.p, end, r->head.method,
                                         &limits, &x->why) != HEAD_OK) {
         exchange_failed(x, ERR_PROTOCOL);
         return SIZE_MAX;
     }
-    if (x->response.status >= 200) {
+    if (x->response->status >= 200) {
         on_head(x);
         return r->finished || r->exchange != x ? SIZE_MAX : end;
     }
@@ -117,7 +120,7 @@ static void finish_collected(exchange_t *x)
 {
     request_t *r = x->r;
     if (r->phases & PHASE_RESPONSE) {
-        r->status = x->response.status;
+        r->status = x->response->status;
         script_result_t result = r->worker->script->enter(r, PHASE_RESPONSE);
         if (r->finished || result == SCRIPT_RESPONDED)
             return;
@@ -127,7 +130,7 @@ static void finish_collected(exchange_t *x)
         }
     }
     exchange_cancel(r);
-    unsigned status = r->status ? r->status : x->response.status;
+    unsigned status = r->status ? r->status : x->response->status;
     bool no_body = r->head.method == METHOD_HEAD;
     if (respond_begin(r, status, no_body ? length_of(x) : r->collected.n) != 0)
         return;
@@ -141,7 +144,7 @@ static void complete(exchange_t *x, bool clean)
 {
     request_t *r = x->r;
     r->upstream_end_us = clock_mono_us();
-    bool reusable = clean && x->response.keep_alive && x->body_kind != BODY_TO_EOF &&
+    bool reusable = clean && x->keep_alive && x->body_kind != BODY_TO_EOF &&
                     !x->body_failed && exchange_request_sent(x) && !sock_pending(x->u->sock);
     ASSERT(x->u && x->have_head, "a response ends on its connection");
     uconn_t *u = x->u;
@@ -242,8 +245,8 @@ static void lighten(exchange_t *x)
 {
     if (!request_lighten(x->r))
         return;
-    x->host = x->response.reason = STR("");
-    x->response.headers = (headers_t){0};
+    x->host = STR("");
+    x->response = NULL;
 }
 
 static void after_data(exchange_t *x)

@@ -102,8 +102,6 @@ static bool is_tls(const request_t *r)
 // True when the route is there but not for this protocol.
 static bool find_route(request_t *r)
 {
-    uint8_t source[16];
-    client_addr_bytes(&r->client, source);
     route_input_t in = {
         .method = r->method,
         .host = r->forwarded_host.n ? r->forwarded_host : r->head.host,
@@ -112,8 +110,8 @@ static bool find_route(request_t *r)
         .tls = is_tls(r),
         .sni = sock_sni(r->conn->sock),
         .headers = &r->head.headers,
-        .source = source,
-        .source_port = addr_port(&r->client),
+        .source = r->client_bytes,
+        .source_port = r->client_port,
         .destination_port = r->conn->port,
     };
     route_match_t match __attribute__((uninitialized));  // large, and the router fills it

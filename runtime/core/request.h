@@ -43,17 +43,17 @@ typedef struct header_op {
 
 // What goes upstream; filled from the service and changed by plugins (kong.service.*).
 typedef struct upstream_request {
-    bool https;
     str_t host;                // name, IP literal, or an Upstream's name
     uint16_t port;
+    bool https;
+    bool raw_path;             // set by a plugin: no strip, no service path
+    bool set;                  // a plugin chose the target
+    int8_t tls_verify;         // -1: service's, then the node's default
     const upstream_t *balancer; // the Upstream to pick targets from, or NULL: host:port as it is
     str_t host_header;         // empty: from preserve_host / host and port
     str_t method, path, query; // path normalised and escaped; query.p == NULL: none
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
-    int8_t tls_verify;         // -1: service's, then the node's default
     str_t sni;
-    bool raw_path;             // set by a plugin: no strip, no service path
-    bool set;                  // a plugin chose the target
 } upstream_request_t;
 
 // What is said in the log of a request to an LLM provider, beside what the tap saw. Borrowed from the plugin's plan.
@@ -92,28 +92,30 @@ struct request {
     request_head_t head;        // head.headers: the one mutable set (plugins change it, the upstream gets it)
     str_t path;                 // normalised
     str_t method;               // head.method_name
-    addr_t client;              // after trusted_ips
-    char client_ip[64];
-    str_t forwarded_proto, forwarded_host, forwarded_path;  // what a trusted peer said, or empty
+    uint8_t client_bytes[16];   // after trusted_ips; IPv4 mapped, zeros for unix sockets
+    uint16_t client_port;       // 0 for unix sockets
     uint16_t forwarded_port;
     bool trusted;               // the peer is in trusted_ips
+    char client_ip[48];         // NUL-terminated
+    str_t forwarded_proto, forwarded_host, forwarded_path;  // what a trusted peer said, or empty
     body_t body;
 
     // Routing.
     const route_match_t *captured; // what the route's regex captured, or NULL
-    uint32_t prefix;               // bytes of path that the route's path matched
     const route_t *route;       // NULL: none
     const service_t *service;   // NULL: none
+    uint32_t prefix;            // bytes of path that the route's path matched
     uint32_t phases;            // phases that still have plugins for this request (PHASE_*); plugins may add bits
 
     // Upstream.
     upstream_request_t up;
     exchange_t *exchange;       // NULL: none under way; storage in exchange_room
+    void *exchange_room;        // the heap's; kept until the request is freed
     try_record_t *tries;        // newest first
     uint32_t n_tries;
+    uint16_t upstream_status;   // 0: none
     json_doc_t *doc;            // opened over the buffered body, or NULL
     str_t new_body;             // replaces the body when new_body.p != NULL
-    uint16_t upstream_status;   // 0: none
     headers_t upstream_headers; // as the upstream sent them
     uint64_t upstream_bytes_in;
     ai_note_t *ai;              // in the arena; NULL: nothing to say (or a script says it in log_fields)
@@ -147,7 +149,6 @@ struct request {
     uint32_t holds;             // request_hold: event handlers that still look at it
     bool finished;              // log phase ran; freed when holds is 0
     bool out_failed;            // a write to the client failed; its connection is to be closed
-    void *exchange_room;        // storage of `exchange`, on the heap; kept until the request is freed
     bool light;                 // request_lighten gave the arena back
 
     arena_t arena;              // last: everything above starts as zero

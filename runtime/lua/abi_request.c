@@ -189,7 +189,7 @@ int32_t mg_request_num(int32_t which, double *out)
         v = r->head.minor;
         break;
     case MG_CLIENT_PORT:
-        v = addr_port(&r->client);
+        v = r->client_port;
         break;
     case MG_PEER_PORT:
         v = r->conn ? addr_port(sock_peer(r->conn->sock)) : -1;
