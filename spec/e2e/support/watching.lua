@@ -91,13 +91,16 @@ end
 
 -- Waits for the n-th reload with this result; one more is an error.
 function Site:wait_reloads(result, n)
+  local count = 0
   sched.wait_until(function()
-    return self:reloads(result) >= n
+    local ok, seen = pcall(self.reloads, self, result) -- a worker that is killed takes its connections along
+    count = ok and seen or count
+    return count >= n
   end, 10 * sched.slow, function()
     return ("not %d reloads with result %s:\n%s"):format(n, result, self.gw:errors())
   end)
-  if self:reloads(result) ~= n then
-    error(("%d reloads with result %s instead of %d:\n%s"):format(self:reloads(result), result, n, self.gw:errors()), 2)
+  if count ~= n then
+    error(("%d reloads with result %s instead of %d:\n%s"):format(count, result, n, self.gw:errors()), 2)
   end
 end
 
