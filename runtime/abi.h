@@ -184,6 +184,6 @@ int32_t mg_stat_observe(int32_t handle, double value);
 // ---- the usual AI request (abi_ai.c) ----
 enum { MG_AI_DECLINED = 1, MG_AI_NEEDS_BODY = 2 };
 enum { MG_AI_STREAM = 1, MG_AI_USAGE_ASKED = 2, MG_AI_LOGGED = 4 };
-// Does all that ai-proxy does to a usual request, or nothing. plan: of moongate.native.ai_plan. MG_OK with *flags (MG_AI_STREAM ...);
+// Does all that ai-proxy does to a usual request, or nothing. LOGGED: another plugin of the route logs. plan: of moongate.native.ai_plan. MG_OK with *flags (MG_AI_STREAM ...);
 // MG_AI_DECLINED: not usual; MG_AI_NEEDS_BODY: read the body, then call again.
 int32_t mg_ai_apply(const void *plan, uint32_t *flags);

@@ -11,11 +11,11 @@ local _M = {}
 
 -- plan{shape, foreign, model, model_raw, label, host, port, https, path, header_name, header_value,
 -- allow_override, options = {name, raw, ...}, dropped, body_max_bytes, replace_model, may_stream,
--- stream_denied, stream_always, ask_usage, statistics} -> a plan for apply. Texts; absent ones are nil.
+-- stream_denied, stream_always, ask_usage, statistics, plugin_id, provider} -> a plan for apply. Texts; absent ones are nil.
 _M.plan = native.ai_plan
 
 -- Does all of it, waiting for the body, or nothing. true when done, then whether it is a stream,
--- whether the client asked for usage, whether anybody reads the log record; false: not usual.
+-- whether the client asked for usage, whether another plugin logs; false: not usual.
 function _M.apply(plan, body_max_bytes)
   local code = C.mg_ai_apply(plan, u32)
   if code == C.MG_AI_NEEDS_BODY then

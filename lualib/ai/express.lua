@@ -23,10 +23,11 @@ local function is_usual(plan)
     and plan.model ~= nil
     and not (plan.drops_max_tokens and (plan.model:find("^o%d") or plan.model:find("^gpt%-5")))
     and #plan.drop <= 1
+    and not plan.options.input_cost -- the log in C knows no prices
 end
 
--- The plan for moongate.abi.ai.apply, or nil.
-function _M.build(plan)
+-- The plan for moongate.abi.ai.apply, or nil. plugin_id is for the log.
+function _M.build(plan, plugin_id)
   if not is_usual(plan) then
     return nil
   end
@@ -37,6 +38,8 @@ function _M.build(plan)
   end
   local shape, target, auth = SHAPES[plan.route_type], plan.target, plan.auth
   return ai.plan({
+    plugin_id = plugin_id,
+    provider = plan.provider,
     shape = shape[1],
     foreign = shape[2],
     body_max_bytes = plan.body_max_bytes,

@@ -59,7 +59,7 @@ local function plan_for(conf)
   local err
   plan, err = plans.build(conf, lookup, node.setting("ai_model_mismatch") == "replace")
   if plan and not plans.is_dynamic(conf) then
-    plan.express = express.build(plan)
+    plan.express = express.build(plan, kong.plugin and kong.plugin.get_id and kong.plugin.get_id())
     built[conf] = plan
   end
   return plan, err
@@ -243,8 +243,8 @@ local function is_multipart(content_type)
     and content_type:lower():find("^%s*multipart/form%-data") ~= nil
 end
 
--- The usual request goes through C in one step; what the log phase needs is kept only if somebody
--- reads it. False: this one is not usual.
+-- The usual request goes through C in one step, which also writes its part of the log record; the log
+-- phase runs only for what other plugins read. False: this one is not usual.
 local function take_express(plan)
   local taken, is_stream, usage_asked, logged = ai.apply(plan.express, plan.body_max_bytes)
   if taken and logged and plan.statistics then
@@ -257,6 +257,7 @@ local function take_express(plan)
       service_tier = exchange.json_string("service_tier"),
       request_bytes = exchange.body_size(),
       started = ngx.now(),
+      noted = true,
     }
   end
   return taken
@@ -459,14 +460,18 @@ local function log_statistics(call)
   local latency_ms = math.floor((ngx.now() - call.started) * 1000 + 0.5)
   call.plugin_id = kong.plugin and kong.plugin.get_id and kong.plugin.get_id() or nil
   local meta = usage.meta(plan, call, tap or {}, latency_ms)
-  kong.log.set_serialize_value("ai.proxy.meta", meta)
+  if not call.noted then
+    kong.log.set_serialize_value("ai.proxy.meta", meta)
+  end
   if not tap or kong.service.response.get_status() ~= 200 then
     return
   end
   local counts, estimated = usage.complete(tap, call)
   local cost = usage.cost(counts, plan.options, call.service_tier)
   local values = usage.usage(counts, estimated, tap, latency_ms, cost)
-  kong.log.set_serialize_value("ai.proxy.usage", values)
+  if not call.noted then
+    kong.log.set_serialize_value("ai.proxy.usage", values)
+  end
   -- Read by prometheus and other plugins in their log phase; see docs/plugins/ai-proxy.md.
   kong.ctx.shared.ai = {
     provider = plan.provider,

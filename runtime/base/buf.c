@@ -6,6 +6,10 @@
 
 #include "base/check.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 void buf_dispose(buf_t *b)
 {
     free(b->p);
@@ -113,13 +117,37 @@ static void append_wide(buf_t *b, const unsigned char *p, size_t len)
         buf_append(b, len ? str_make((const char *)p, len) : STR("\xef\xbf\xbd"));
 }
 
+static inline bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+// How many bytes at p[0..n) stand in a JSON string as they are.
+static size_t plain_run(const unsigned char *p, size_t n)
+{
+    size_t i = 0;
+#if defined(__SSE2__)
+    for (; n - i >= 16; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                   _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+        odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+        odd = _mm_or_si128(odd, _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));  // bytes over 0x7f are negative
+        int mask = _mm_movemask_epi8(odd);
+        if (mask)
+            return i + (size_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (i < n && is_plain(p[i]))
+        i++;
+    return i;
+}
+
 void buf_append_json(buf_t *b, str_t s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0, start = 0;; i++) {
-        bool plain = i < s.n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\';
-        if (plain)
-            continue;
+        i += plain_run(p + i, s.n - i);
         buf_append(b, str_make(s.p + start, i - start));
         if (i >= s.n)
             return;

@@ -66,7 +66,8 @@ static void put_json(buf_t *b, const char *name, str_t raw)
 
 static bool same_name(const header_t *a, const header_t *b)
 {
-    return a->id == b->id && (a->id != HDR_OTHER || str_ieq(a->name, b->name));
+    return a->id == b->id && a->name.n == b->name.n &&
+           (a->id != HDR_OTHER || str_ieq(a->name, b->name));
 }
 
 static bool seen_before(const headers_t *h, uint32_t i)
@@ -395,6 +396,8 @@ static void put_own(buf_t *b, request_t *r, const redact_t *secrets)
     put_str(b, "workspace_name", STR("default"));
     if (r->exit_reason.n)
         put_str(b, "exit_reason", r->exit_reason);
+    if (r->ai)
+        record_ai(b, r);
 }
 
 // Replaces or appends the plugins' members. Those are few, so a second pass costs only the requests that have them.

@@ -10,6 +10,9 @@
 // the same name. Runs on the loop; about 10 us.
 void record_write(buf_t *out, request_t *r);
 
+// The member "ai" of a record (r->ai), in front of it a comma when it is not the first member: Kong's ai.proxy.meta and ai.proxy.usage.
+void record_ai(buf_t *out, const request_t *r);
+
 typedef struct access_log access_log_t;
 // path "-": stdout; "off" or empty: NULL is returned with *err 0. Owned; close flushes. NULL with *err a negative errno on failure.
 access_log_t *access_log_open(loop_t *l, str_t path, int *err);

@@ -5,6 +5,7 @@
 #include "lua/bridge.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "core/respond.h"
 #include "core/tap.h"
 
@@ -30,6 +31,7 @@ typedef struct ai_plan {
     ai_option_t options[OPTIONS_MAX];
     uint32_t n_options;
     str_t dropped;              // one member to take out; empty: none
+    str_t plugin_id, provider;  // for the log
 } ai_plan_t;
 
 // ---- making a plan ----
@@ -91,7 +93,8 @@ static void read_options(lua_State *L, ai_plan_t *plan, char **at)
 }
 
 static const char *const TEXTS[] = {"shape", "foreign", "model", "model_raw", "label", "host",
-                                    "path", "header_name", "header_value", "dropped"};
+                                    "path", "header_name", "header_value", "dropped",
+                                    "plugin_id", "provider"};
 
 static size_t text_room(lua_State *L)
 {
@@ -120,7 +123,8 @@ static int l_ai_plan(lua_State *L)
     char *at = (char *)(plan + 1);
     str_t *const slots[] = {&plan->shape, &plan->foreign,     &plan->model,        &plan->model_raw,
                             &plan->label, &plan->host,        &plan->path,         &plan->header_name,
-                            &plan->header_value, &plan->dropped};
+                            &plan->header_value, &plan->dropped,  &plan->plugin_id,    &plan->provider};
+    ASSERT(sizeof slots / sizeof slots[0] == sizeof TEXTS / sizeof TEXTS[0], "each text has its slot");
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++)
         *slots[i] = field_text(L, TEXTS[i], &at);
     read_options(L, plan, &at);
@@ -293,6 +297,20 @@ static void prepare_response(request_t *r, const ai_plan_t *p, const findings_t 
     request_watch(r, TAP_OPENAI, f->set_usage);
 }
 
+// For the log record, when somebody reads it.
+static void note(request_t *r, const ai_plan_t *p, const findings_t *f)
+{
+    if (!p->statistics || !(r->worker->access_log || (r->phases & PHASE_LOG)))
+        return;
+    r->ai = arena_alloc(&r->arena, sizeof *r->ai);
+    *r->ai = (ai_note_t){.plugin_id = p->plugin_id,
+                         .provider = p->provider,
+                         .model = p->model,
+                         .stream = f->stream,
+                         .request_bytes = body_size(r),
+                         .sent_us = clock_mono_us()};
+}
+
 int32_t mg_ai_apply(const void *plan, uint32_t *flags)
 {
     request_t *r = current_request();
@@ -316,7 +334,8 @@ int32_t mg_ai_apply(const void *plan, uint32_t *flags)
     edit_body(r, p, &f);
     set_target(r, p);
     prepare_response(r, p, &f);
-    bool logged = r->worker->access_log != NULL || (r->phases & PHASE_LOG);
+    note(r, p, &f);
+    bool logged = r->phases & PHASE_LOG;  // by another plugin, which may want what ai-proxy shares
     *flags = (f.stream ? MG_AI_STREAM : 0) | (f.usage_asked ? MG_AI_USAGE_ASKED : 0) |
              (logged ? MG_AI_LOGGED : 0);
     return MG_OK;

@@ -154,12 +154,16 @@ static double latency(const request_t *r, int32_t which)
     return gateway > 0 ? gateway : 0;
 }
 
-static double body_size(request_t *r)
+uint64_t body_size(request_t *r)
 {
     if (r->new_body.p)
-        return (double)r->new_body.n;
-    return r->doc && r->doc->n_edits ? (double)request_body_text(r).n
-                                     : (double)r->body.received;
+        return r->new_body.n;
+    if (!r->doc || r->doc->n_edits == 0)
+        return r->body.received;
+    size_t total;
+    json_doc_slices(r->doc, arena_alloc(&r->arena, json_doc_max_slices(r->doc) * sizeof(str_t)),
+                    &total);
+    return total;
 }
 
 static double content_length(const request_t *r)
@@ -228,7 +232,7 @@ int32_t mg_request_num(int32_t which, double *out)
         v = r->service ? (double)r->service->index : -1;
         break;
     case MG_BODY_SIZE:
-        v = body_size(r);
+        v = (double)body_size(r);
         break;
     case MG_BODY_COMPLETE:
         v = r->body.complete;

@@ -135,6 +135,9 @@ static inline void bridge_leave(bridge_t *b, bridge_t *before)
     b->worker->script_state = before;
 }
 
+// Bytes of the body as it goes upstream now (abi_request.c).
+uint64_t body_size(request_t *r);
+
 // The current request, or NULL.
 static inline request_t *current_request(void)
 {

@@ -99,6 +99,30 @@ describe("the usual AI request", function()
     end)
   end
 
+  -- What the log says of it, without the times.
+  local function logged(route, body)
+    local entry = ai.logged(gw, ai.post(gw, route, body)).ai.proxy
+    assert.is_number(entry.meta.llm_latency)
+    assert.is_string(entry.meta.plugin_id)
+    entry.meta.llm_latency, entry.meta.plugin_id, entry.payload = nil, nil, nil
+    if entry.usage then
+      assert.is_number(entry.usage.time_per_token)
+      entry.usage.time_per_token = nil
+    end
+    return entry
+  end
+
+  it("is logged the same both ways", function()
+    local answers = { ai.ANSWER, '{"model":"m","choices":[]}', '{"usage":null}', "not json", '{"error":{"message":"no"}}' }
+    for _, answer in ipairs(answers) do
+      up:answer({ body = answer, headers = { ["Content-Type"] = "application/json" } })
+      assert.same(logged("chat_lua", BODIES[1]), logged("chat", BODIES[1]), answer)
+    end
+    up:answer({ status = 429, body = "{}", headers = { ["Content-Type"] = "application/json" } })
+    assert.same(logged("chat_lua", BODIES[1]), logged("chat", BODIES[1]), "429")
+    up:answer({ body = ai.ANSWER, headers = { ["Content-Type"] = "application/json" } })
+  end)
+
   it("is the same both ways under every Content-Type", function()
     for _, media in ipairs(TYPES) do
       local headers = { ["Content-Type"] = media }
