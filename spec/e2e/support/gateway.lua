@@ -71,11 +71,16 @@ local function environment(self, opts)
   for name, value in pairs(opts.env or {}) do
     env[name] = value
   end
+  self.listening = { self.port, self.tls_port }
+  if env.MOONGATE_STATUS_LISTEN == "127.0.0.1:" .. self.status_port then
+    self.listening[#self.listening + 1] = self.status_port
+  end
   return env
 end
 
 -- opts: config (YAML text, or {["file name"] = text}), settings ({proxy_listen = ...} becomes
--- MOONGATE_PROXY_LISTEN), env, workers (1), config_dir (a path that is there; instead of config), program, args (after `start -c DIR`), tls (adds self.tls_port).
+-- MOONGATE_PROXY_LISTEN), env, workers (1), config_dir (a path that is there; instead of config), program,
+-- args (after `start -c DIR`), tls (adds self.tls_port).
 function M.start(opts)
   opts = opts or {}
   local dir = assert(stdlib.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/moongate-e2e-XXXXXX"))
@@ -135,11 +140,15 @@ function Gateway:wait_ready(limit)
     if not self.process:alive() then
       error("the gateway did not start:\n" .. self:errors(), 0)
     end
-    local c = conn.connect(self.host, self.port)
-    if c then
+    -- The last one bound tells that all are.
+    for _, port in ipairs(self.listening) do
+      local c = conn.connect(self.host, port)
+      if not c then
+        return false
+      end
       c:close()
     end
-    return c
+    return true
   end, limit or 10 * sched.slow, function()
     return "the gateway does not listen:\n" .. self:errors()
   end)
