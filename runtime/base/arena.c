@@ -22,7 +22,7 @@ enum { BLOCK_BYTES = 4096, ALIGN = 16, SPARE_MAX = 64 };
 
 struct arena_block {
     arena_block_t *next;
-    size_t size;  // of the whole block, header included
+    size_t size; // of the whole block, header included
 };
 
 static _Thread_local arena_block_t *spare;
@@ -83,7 +83,7 @@ static void *own_block(arena_t *a, size_t n)
         return NULL;
     b->next = a->blocks ? a->blocks->next : NULL;
     if (a->blocks)
-        a->blocks->next = b;  // behind the newest, whose free part stays in use
+        a->blocks->next = b; // behind the newest, whose free part stays in use
     else
         a->blocks = b;
     return b + 1;

@@ -9,9 +9,9 @@ typedef struct arena_cleanup arena_cleanup_t;
 
 // The zero state is a valid empty arena.
 typedef struct arena {
-    arena_block_t *blocks;      // newest first; owned
-    arena_cleanup_t *cleanups;  // newest first; storage in the arena itself
-    char *at, *end;             // free part of the newest block
+    arena_block_t *blocks;     // newest first; owned
+    arena_cleanup_t *cleanups; // newest first; storage in the arena itself
+    char *at, *end;            // free part of the newest block
 } arena_t;
 
 // A cleanup; embed it or let arena_defer allocate it. Runs once, newest first, at dispose.

@@ -97,9 +97,9 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 
 static void append_escaped(buf_t *b, unsigned char c)
 {
-    static const char *const SHORT[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n",
-                                        ['\f'] = "\\f", ['\r'] = "\\r", ['"'] = "\\\"",
-                                        ['\\'] = "\\\\"};
+    static const char *const SHORT[] = {
+        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
+        ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\"};
     if (c < sizeof SHORT / sizeof SHORT[0] && SHORT[c])
         buf_append(b, str_from(SHORT[c]));
     else
@@ -132,7 +132,8 @@ static size_t plain_run(const unsigned char *p, size_t n)
         __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
                                    _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
         odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
-        odd = _mm_or_si128(odd, _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));  // bytes over 0x7f are negative
+        odd = _mm_or_si128(
+            odd, _mm_cmplt_epi8(v, _mm_set1_epi8(0x20))); // bytes over 0x7f are negative
         int mask = _mm_movemask_epi8(odd);
         if (mask)
             return i + (size_t)__builtin_ctz((unsigned)mask);

@@ -6,9 +6,9 @@
 
 // The zero state is a valid empty buffer.
 typedef struct buf {
-    char *p;      // owned
-    size_t head;  // bytes already taken from the front
-    size_t n;     // bytes in use after head
+    char *p;     // owned
+    size_t head; // bytes already taken from the front
+    size_t n;    // bytes in use after head
     size_t cap;
 } buf_t;
 

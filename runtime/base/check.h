@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define ASSERT(cond, why)                                                                          \
-    do {                                                                                           \
-        if (__builtin_expect(!(cond), 0))                                                          \
-            check_fail(#cond, why, __FILE__, __LINE__);                                            \
+#define ASSERT(cond, why)                                                                      \
+    do {                                                                                       \
+        if (__builtin_expect(!(cond), 0))                                                      \
+            check_fail(#cond, why, __FILE__, __LINE__);                                        \
     } while (0)
 
 #define UNREACHABLE(why) check_fail("unreachable", why, __FILE__, __LINE__)

@@ -4,8 +4,8 @@
 const char *err_text(int code)
 {
     switch (code) {
-#define ERR_CASE(name, value, text)                                                                \
-    case value:                                                                                    \
+#define ERR_CASE(name, value, text)                                                            \
+    case value:                                                                                \
         return text;
         ERR_MAP(ERR_CASE)
 #undef ERR_CASE

@@ -17,13 +17,14 @@ static int fd = STDERR_FILENO;
 static log_level_t threshold = LOG_NOTICE;
 static unsigned long dropped;
 
-static const char *const NAMES[] = {"stderr", "emerg", "alert",  "crit", "error",
-                                    "warn",   "notice", "info", "debug"};
+static const char *const NAMES[] = {"stderr", "emerg",  "alert", "crit", "error",
+                                    "warn",   "notice", "info",  "debug"};
 
 int log_open(const char *path)
 {
     bool to_stderr = strcmp(path, "-") == 0 || strcmp(path, "stderr") == 0;
-    int next = to_stderr ? STDERR_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int next =
+        to_stderr ? STDERR_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (next < 0)
         return -errno;
     if (fd != STDERR_FILENO)

@@ -13,7 +13,7 @@ typedef struct str {
 } str_t;
 
 #define STR(literal) ((str_t){.p = (literal), .n = sizeof(literal) - 1})
-#define STR_FMT(s) (int)(s).n, (s).p ? (s).p : ""  // for "%.*s"
+#define STR_FMT(s) (int)(s).n, (s).p ? (s).p : "" // for "%.*s"
 
 static inline str_t str_make(const char *p, size_t n)
 {

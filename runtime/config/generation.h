@@ -126,7 +126,8 @@ struct generation {
     certificate_t *certificates;
     uint32_t n_certificates;
     str_t consumer_groups_json, vaults_json, ca_certificates_json; // raw arrays
-    str_t code_json, secrets_json; // raw objects: plugins' Lua files; values behind references to files
+    str_t code_json,
+        secrets_json; // raw objects: plugins' Lua files; values behind references to files
     struct router *router;
     lookups_t *lookups;
     uint32_t global_phases; // generation_set_phases

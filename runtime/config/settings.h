@@ -30,9 +30,10 @@ typedef struct settings {
     str_t *plugin_dirs; // extra directories holding plugins/<name>/
     uint32_t n_plugin_dirs;
     str_t lua_path; // extra package.path
-    str_t watch; // how changes of those are noticed: "auto", "inotify", "poll", "off"
+    str_t watch;    // how changes of those are noticed: "auto", "inotify", "poll", "off"
     uint32_t watch_interval_ms;
-    bool last_good; // the last configuration that worked is kept in the prefix, and used when the files are invalid at start
+    bool
+        last_good; // the last configuration that worked is kept in the prefix, and used when the files are invalid at start
     // limits
     uint32_t head_max_bytes, target_max_bytes, fields_max;
     uint64_t body_max_bytes;        // any request body; 0: unlimited

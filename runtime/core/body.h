@@ -7,24 +7,24 @@
 #include "http/head.h"
 
 typedef enum body_mode {
-    BODY_HELD,     // nobody has asked yet: up to 64 KiB are kept, then the connection is not read
-    BODY_COLLECT,  // somebody wants all of it: kept in `data`
-    BODY_STREAM,   // passed on as it comes
-    BODY_DROP,     // thrown away
+    BODY_HELD, // nobody has asked yet: up to 64 KiB are kept, then the connection is not read
+    BODY_COLLECT, // somebody wants all of it: kept in `data`
+    BODY_STREAM,  // passed on as it comes
+    BODY_DROP,    // thrown away
 } body_mode_t;
 
 typedef struct body {
     body_kind_t kind;
     body_mode_t mode;
-    bool complete;          // all of it has been received
-    bool continue_sent;     // 100 Continue went out, or is not needed
+    bool complete;      // all of it has been received
+    bool continue_sent; // 100 Continue went out, or is not needed
     bool paused;
-    int err;                // ERR_TOO_LARGE, ERR_PROTOCOL, ERR_TIMEOUT; sticky
-    uint64_t left;          // of BODY_LENGTH
-    uint64_t received;      // payload bytes
-    uint64_t limit;         // most payload bytes allowed; 0: none
+    int err;           // ERR_TOO_LARGE, ERR_PROTOCOL, ERR_TIMEOUT; sticky
+    uint64_t left;     // of BODY_LENGTH
+    uint64_t received; // payload bytes
+    uint64_t limit;    // most payload bytes allowed; 0: none
     chunked_t chunked;
-    buf_t data;             // payload held or collected
+    buf_t data; // payload held or collected
 } body_t;
 
 // Where the rest of a counted body that is being collected can be read to, without a copy: *n

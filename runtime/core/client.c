@@ -81,7 +81,7 @@ void client_identify(request_t *r)
     char text[64];
     size_t n = addr_ip_text(&client, text, sizeof text);
     ASSERT(n < sizeof r->client_ip, "an address fits its text");
-    memcpy(r->client_ip, text, n);  // the rest is zeros
+    memcpy(r->client_ip, text, n); // the rest is zeros
     addr_bytes(&client, r->client_bytes);
     r->client_port = addr_port(&client);
 }

@@ -21,7 +21,8 @@ typedef struct config_state {
     uint32_t files;
     uint32_t workers, workers_acked; // how many there are, how many have it
     char watch[8];                   // watcher_mode
-    char error[CONFIG_ERROR_MAX];    // problems of the last attempt, one a line; "" when it went well
+    char error
+        [CONFIG_ERROR_MAX]; // problems of the last attempt, one a line; "" when it went well
 } config_state_t;
 
 // Before the first fork. 0 or ERR_NOMEM; without it (specs) what is written is kept in this process.

@@ -75,7 +75,7 @@ void conn_leave(conn_t *c, bool with_linger)
     c->leaving = true;
     io_timer_stop(&c->timer);
     conn_watch_writer(c);
-    sock_resume(c->sock);  // to hear when the client gives up
+    sock_resume(c->sock); // to hear when the client gives up
 }
 
 bool conn_has_work(const conn_t *c)
@@ -108,7 +108,8 @@ static void await_head(conn_t *c, bool first_byte_came)
     c->heading = first_byte_came;
     if (counted && io_timer_active(&c->timer))
         return;
-    io_timer_start(&c->timer, first_byte_came || fresh ? s->header_timeout_ms : s->keepalive_timeout_ms);
+    io_timer_start(&c->timer,
+                   first_byte_came || fresh ? s->header_timeout_ms : s->keepalive_timeout_ms);
 }
 
 // A head that cannot be completed gets its answer through a request of its own, so that it is logged and counted like any.
@@ -267,8 +268,11 @@ static char *room(sock_t *s, size_t *n)
     return c->req && !c->req->finished && !c->in_n ? body_room(&c->req->body, n) : NULL;
 }
 
-static const sock_events_t EVENTS = {
-    .on_data = on_data, .on_eof = on_eof, .on_error = on_error, .on_drain = on_drain, .room = room};
+static const sock_events_t EVENTS = {.on_data = on_data,
+                                     .on_eof = on_eof,
+                                     .on_error = on_error,
+                                     .on_drain = on_drain,
+                                     .room = room};
 
 // A socket that is not read cannot tell that its client has gone, but the kernel knows of the FIN behind the unread bytes.
 static bool peer_has_gone(const conn_t *c)
@@ -276,7 +280,7 @@ static bool peer_has_gone(const conn_t *c)
     struct tcp_info info;
     socklen_t n = sizeof info;
     if (getsockopt(sock_fd(c->sock), IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
-        return false;  // a unix socket
+        return false; // a unix socket
     return info.tcpi_state != TCP_ESTABLISHED;
 }
 
@@ -356,7 +360,7 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool may_send)
     }
     sock_resume(c->sock);
     if (c->busy)
-        return;  // conn_advance or on_data goes on itself
+        return; // conn_advance or on_data goes on itself
     if (c->in_n)
         conn_advance(c, c->in, 0);
     else

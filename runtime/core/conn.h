@@ -8,21 +8,21 @@
 struct conn {
     worker_t *worker;
     sock_t *sock;
-    list_t links;             // worker->conns
-    request_t *req;           // the one under way, or NULL
-    char *in;                 // bytes not used yet (part of a head, or pipelined), owned, NULL when none
+    list_t links;   // worker->conns
+    request_t *req; // the one under way, or NULL
+    char *in;       // bytes not used yet (part of a head, or pipelined), owned, NULL when none
     uint32_t in_n, in_cap;
-    uint32_t scanned;         // head_find_end's memory
-    uint32_t served;          // requests begun
-    io_timer_t timer;         // reading: header, keep-alive or body deadline, or the look for a hang-up
-    io_timer_t write_timer;   // a slow reader's deadline
-    int64_t taken;            // bytes the client's kernel had taken when write_timer was set
-    uint16_t port;            // of the listener
-    bool tls, closing, busy;  // busy: inside conn_advance
-    bool status;              // came in on a status listener
-    bool heading;             // a head is under way: its deadline is absolute
-    bool paused;              // not read now: the timer looks whether the client is still there
-    bool leaving;             // closes once the client has taken what is queued; what it sends is dropped
+    uint32_t scanned; // head_find_end's memory
+    uint32_t served;  // requests begun
+    io_timer_t timer; // reading: header, keep-alive or body deadline, or the look for a hang-up
+    io_timer_t write_timer;  // a slow reader's deadline
+    int64_t taken;           // bytes the client's kernel had taken when write_timer was set
+    uint16_t port;           // of the listener
+    bool tls, closing, busy; // busy: inside conn_advance
+    bool status;             // came in on a status listener
+    bool heading;            // a head is under way: its deadline is absolute
+    bool paused;             // not read now: the timer looks whether the client is still there
+    bool leaving; // closes once the client has taken what is queued; what it sends is dropped
 };
 
 // Takes over an accepted socket. status: it came in on a status listener.

@@ -62,7 +62,8 @@ static void give_up(exchange_t *x, int err)
     request_t *r = x->r;
     bool dns = err == ERR_DNS_NAME || err == ERR_DNS_FAIL;
     log_write(LOG_ERR, "upstream %.*s:%u: %s%s%s, client: %s, request_id: %s", STR_FMT(x->host),
-              x->port, err_text(err), x->why ? ": " : "", x->why ? x->why : "", r->client_ip, r->id);
+              x->port, err_text(err), x->why ? ": " : "", x->why ? x->why : "", r->client_ip,
+              r->id);
     exchange_cancel(r);
     respond_error(r, status_of(err), dns ? "name resolution failed" : NULL);
 }
@@ -138,7 +139,7 @@ static void after_write(exchange_t *x)
 {
     hold_back_body(x);
     if (x->got_bytes)
-        return;  // the response's own deadlines count
+        return; // the response's own deadlines count
     if (sock_pending(x->u->sock))
         io_timer_start(&x->timer, x->r->up.write_timeout_ms);
     else if (x->streamed && !x->r->body.complete)
@@ -155,12 +156,12 @@ static void send_request(exchange_t *x)
     bool stream = exchange_streams_body(r);
     int err = exchange_write_request(x);
     if (err != 0) {
-        exchange_failed(x, err);  // nothing of a body that streams has been used up
+        exchange_failed(x, err); // nothing of a body that streams has been used up
         return;
     }
     x->streamed = stream;
     if (stream) {
-        request_stream_body(r);  // may end the exchange
+        request_stream_body(r); // may end the exchange
         if (r->finished || r->exchange != x || !x->u)
             return;
     }
@@ -171,12 +172,12 @@ void exchange_on_body(request_t *r, str_t data, bool last)
 {
     exchange_t *x = r->exchange;
     if (!x || !x->u || x->body_failed)
-        return;  // the upstream answered or failed before it had read everything
+        return; // the upstream answered or failed before it had read everything
     if (exchange_write_body(x, data, last) == 0) {
         after_write(x);
         return;
     }
-    x->body_failed = true;  // its answer may still come: the read side decides
+    x->body_failed = true; // its answer may still come: the read side decides
     if (!x->got_bytes)
         exchange_await_response(x);
 }
@@ -293,7 +294,9 @@ static void try_target(exchange_t *x)
 void exchange_start(request_t *r)
 {
     ASSERT(!r->exchange, "one exchange at a time");
-    if (r->body.err && !r->new_body.p) {  // a plugin wanted the body, did not get it, and went on: what is here of it is not the body
+    if (r->body.err &&
+        !r->new_body
+             .p) { // a plugin wanted the body, did not get it, and went on: what is here of it is not the body
         respond_error(r, request_body_status(r->body.err), NULL);
         return;
     }

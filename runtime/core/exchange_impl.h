@@ -7,29 +7,29 @@
 
 struct exchange {
     request_t *r;
-    connector_t *connector;   // connecting, or NULL
-    uconn_t *u;               // connected, or NULL
-    pool_t *pool;             // of the target; acquired
-    str_t host;               // of the target; borrowed from the generation or the arena
+    connector_t *connector; // connecting, or NULL
+    uconn_t *u;             // connected, or NULL
+    pool_t *pool;           // of the target; acquired
+    str_t host;             // of the target; borrowed from the generation or the arena
     uint16_t port;
-    io_timer_t timer;         // write or read deadline
-    bool sent;                // request bytes went out on this connection
-    bool streamed;            // the body went or goes out as it comes: cannot be sent again
-    bool body_failed;         // a write of the body failed
+    io_timer_t timer; // write or read deadline
+    bool sent;        // request bytes went out on this connection
+    bool streamed;    // the body went or goes out as it comes: cannot be sent again
+    bool body_failed; // a write of the body failed
     bool reused, fresh_only, got_bytes, have_head;
-    bool keep_alive;          // so says the response
-    bool chunked_up;          // the body goes out chunked
+    bool keep_alive; // so says the response
+    bool chunked_up; // the body goes out chunked
     uint8_t n_informational;
-    const char *why;          // detail for the log, static
-    buf_t head;               // an incomplete response head
+    const char *why; // detail for the log, static
+    buf_t head;      // an incomplete response head
     size_t scanned;
     response_head_t *response; // in the arena; NULL: none came, or the request was made light
     body_kind_t body_kind;
-    uint64_t left;            // of a counted response body
+    uint64_t left; // of a counted response body
     chunked_t chunked;
 };
 
-extern const sock_events_t exchange_events;  // exchange_read.c
+extern const sock_events_t exchange_events; // exchange_read.c
 
 // The try failed: another one, or the end of the response, or its end in an error. May end the request.
 void exchange_failed(exchange_t *x, int err);

@@ -87,7 +87,8 @@ static size_t take_head(exchange_t *x, const char *p, size_t n)
 {
     request_t *r = x->r;
     head_limits_t limits = r->worker->limits;
-    limits.head_max_bytes *= 4;  // responses carry larger heads than requests do (cookies, policies)
+    limits.head_max_bytes *=
+        4; // responses carry larger heads than requests do (cookies, policies)
     limits.fields_max *= 2;
     size_t end = head_find_end(p, n, &x->scanned);
     if (end == 0 && n <= limits.head_max_bytes)
@@ -144,8 +145,8 @@ static void complete(exchange_t *x, bool clean)
 {
     request_t *r = x->r;
     r->upstream_end_us = clock_mono_us();
-    bool reusable = clean && x->keep_alive && x->body_kind != BODY_TO_EOF &&
-                    !x->body_failed && exchange_request_sent(x) && !sock_pending(x->u->sock);
+    bool reusable = clean && x->keep_alive && x->body_kind != BODY_TO_EOF && !x->body_failed &&
+                    exchange_request_sent(x) && !sock_pending(x->u->sock);
     ASSERT(x->u && x->have_head, "a response ends on its connection");
     uconn_t *u = x->u;
     x->u = NULL;
@@ -184,7 +185,8 @@ static bool pass_on(exchange_t *x, str_t data, bool eof)
     for (unsigned i = 0; i < n; i++) {
         if (r->buffering) {
             if (!collect(r, parts[i])) {
-                x->why = "response too large to be buffered for a plugin (body_buffer_max_bytes)";
+                x->why =
+                    "response too large to be buffered for a plugin (body_buffer_max_bytes)";
                 exchange_failed(x, ERR_TOO_LARGE);
                 return false;
             }
@@ -256,7 +258,7 @@ static void after_data(exchange_t *x)
         return;
     respond_flush(r);
     if (r->out_failed) {
-        conn_close(r->conn, true);  // ends the request too
+        conn_close(r->conn, true); // ends the request too
         return;
     }
     if (respond_pending(r)) {
@@ -291,7 +293,8 @@ static void on_data(sock_t *s, char *data, size_t n)
 {
     exchange_t *x = sock_owner(s);
     request_t *r = x->r;
-    buf_t whole = {0};  // a head that came in pieces; what of the body came with it is borrowed until the flush
+    buf_t whole = {
+        0}; // a head that came in pieces; what of the body came with it is borrowed until the flush
     request_hold(r);
     x->got_bytes = true;
     if (x->have_head) {

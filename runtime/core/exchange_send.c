@@ -10,7 +10,8 @@ enum { SLICES_MAX = 60 };
 
 bool exchange_streams_body(const request_t *r)
 {
-    bool here = r->body.mode == BODY_HELD || r->body.mode == BODY_COLLECT;  // a reader may have given up
+    bool here =
+        r->body.mode == BODY_HELD || r->body.mode == BODY_COLLECT; // a reader may have given up
     return r->body.kind != BODY_NONE && !r->new_body.p && !r->doc && here && !r->body.complete;
 }
 
@@ -85,7 +86,7 @@ static void put_forwarded(wire_t *w, const request_t *r)
     wire_line(w, hdr_name(HDR_X_FORWARDED_PROTO), proto);
     wire_line(w, hdr_name(HDR_X_FORWARDED_HOST), host);
     wire_number_line(w, hdr_name(HDR_X_FORWARDED_PORT),
-               r->forwarded_port ? r->forwarded_port : r->conn->port);
+                     r->forwarded_port ? r->forwarded_port : r->conn->port);
     wire_line(w, hdr_name(HDR_X_FORWARDED_PATH), path);
     if (r->route && r->route->strip_path && r->prefix > 1)
         wire_line(w, hdr_name(HDR_X_FORWARDED_PREFIX), str_make(r->path.p, r->prefix));

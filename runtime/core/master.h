@@ -10,7 +10,7 @@
 typedef struct master_opts {
     const settings_t *settings; // borrowed
     const script_t *script;     // for the workers
-    load_fn load; // runs in a child of its own
+    load_fn load;               // runs in a child of its own
     // The other listening descriptors follow the proxy's in worker_opts_t.listen_fds: proxy, status, admin.
 } master_opts_t;
 

@@ -67,8 +67,8 @@ typedef struct master {
     bool load_forced; // under way: in use even when nothing has changed
     buf_t facts;      // of the last load that came to an end
     watcher_t *watcher;
-    bool crowded;        // too many generations are alive
-    bool from_last_good; // the first configuration is that of an earlier run
+    bool crowded;              // too many generations are alive
+    bool from_last_good;       // the first configuration is that of an earlier run
     uint32_t current_seq, seq; // of `current`; of the newest
     reload_phase_t phase;
     document_t candidate;                                          // during RELOAD_TRYING

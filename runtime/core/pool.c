@@ -10,14 +10,14 @@
 enum { BUCKETS = 256 };
 
 struct pool {
-    pool_t *next;        // in its bucket
+    pool_t *next; // in its bucket
     pools_t *pools;
-    unsigned refs;       // holders and connections
+    unsigned refs; // holders and connections
     unsigned bucket;
-    char *host, *sni;    // owned
+    char *host, *sni; // owned
     size_t host_n, sni_n;
     uint16_t port;
-    tls_ctx_t *tls;      // acquired
+    tls_ctx_t *tls; // acquired
     list_t idle;
     unsigned n_idle;
 };
@@ -37,7 +37,7 @@ pools_t *pools_create(worker_t *w)
 
 static void close_idle(pool_t *p)
 {
-    p->refs++;  // the last connection's end would free it
+    p->refs++; // the last connection's end would free it
     while (!list_empty(&p->idle)) {
         uconn_t *u = CONTAINER_OF(p->idle.next, uconn_t, links);
         list_unlink(&u->links);
@@ -154,7 +154,7 @@ static void drop_idle(uconn_t *u)
 
 static void on_idle_data(sock_t *s, char *data, size_t n)
 {
-    (void)data, (void)n;  // bytes nobody asked for: the connection cannot be trusted
+    (void)data, (void)n; // bytes nobody asked for: the connection cannot be trusted
     drop_idle(sock_owner(s));
 }
 

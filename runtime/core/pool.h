@@ -12,19 +12,19 @@ typedef struct worker worker_t;
 
 // What makes two connections interchangeable.
 typedef struct pool_key {
-    str_t host;          // borrowed during the call
+    str_t host; // borrowed during the call
     uint16_t port;
-    tls_ctx_t *tls;      // NULL: plain
-    str_t sni;           // empty without TLS
+    tls_ctx_t *tls; // NULL: plain
+    str_t sni;      // empty without TLS
 } pool_key_t;
 
 // An upstream connection. In use it belongs to its exchange, idle to its pool.
 struct uconn {
     sock_t *sock;
-    pool_t *pool;        // acquired
-    list_t links;        // pool->idle
-    io_timer_t timer;    // idle timeout
-    uint32_t served;     // requests answered
+    pool_t *pool;     // acquired
+    list_t links;     // pool->idle
+    io_timer_t timer; // idle timeout
+    uint32_t served;  // requests answered
     bool tls;
 };
 

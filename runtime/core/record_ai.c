@@ -61,7 +61,8 @@ static void put_usage(buf_t *b, const request_t *r, uint64_t latency_ms)
     const tap_t *t = r->tap;
     bool estimated = t->prompt_tokens < 0 || t->completion_tokens < 0;
     double prompt = t->prompt_tokens >= 0 ? t->prompt_tokens : tokens_in(r->ai->request_bytes);
-    double completion = t->completion_tokens >= 0 ? t->completion_tokens : tokens_in(t->content_bytes);
+    double completion =
+        t->completion_tokens >= 0 ? t->completion_tokens : tokens_in(t->content_bytes);
     bool has_total = t->total_tokens >= 0 && !estimated;
     buf_append(b, STR(",\"usage\":{"));
     put_count(b, "prompt_tokens", prompt);

@@ -56,7 +56,8 @@ static void init_body(request_t *r)
     body_t *b = &r->body;
     b->kind = r->head.body;
     b->limit = r->worker->settings->body_max_bytes;
-    b->complete = b->kind == BODY_NONE || (b->kind == BODY_LENGTH && r->head.content_length == 0);
+    b->complete =
+        b->kind == BODY_NONE || (b->kind == BODY_LENGTH && r->head.content_length == 0);
     b->left = r->head.content_length;
     b->continue_sent = !r->head.expect_continue;
     if (b->kind == BODY_CHUNKED)
@@ -114,7 +115,7 @@ static bool find_route(request_t *r)
         .source_port = r->client_port,
         .destination_port = r->conn->port,
     };
-    route_match_t match __attribute__((uninitialized));  // large, and the router fills it
+    route_match_t match __attribute__((uninitialized)); // large, and the router fills it
     router_match(r->gen->router, &in, &match);
     r->route = match.route;
     r->service = r->route ? r->route->service : NULL;
@@ -138,8 +139,8 @@ static void redirect_to_https(request_t *r)
         return;
     }
     str_t host = r->head.host;
-    str_t target = arena_printf(&r->arena, "https://%.*s%.*s", STR_FMT(host),
-                                STR_FMT(r->head.target));
+    str_t target =
+        arena_printf(&r->arena, "https://%.*s%.*s", STR_FMT(host), STR_FMT(r->head.target));
     respond_header_set(r, STR("Location"), target);
     respond_exit(r, status, STR(""), STR(""));
 }
@@ -202,7 +203,8 @@ void request_start(request_t *r)
     }
     bool wrong_protocol = find_route(r);
     if (!r->route) {
-        r->phases = generation_global_phases(r->gen) & ~(uint32_t)(PHASE_REWRITE | PHASE_ACCESS);
+        r->phases =
+            generation_global_phases(r->gen) & ~(uint32_t)(PHASE_REWRITE | PHASE_ACCESS);
         respond_error(r, 404, "no Route matched with those values");
         return;
     }
@@ -276,7 +278,8 @@ static bool may_keep_alive(const request_t *r)
 // Whether more may come from a client that is told to close. Closing under it would reset the connection and lose the answer.
 static bool may_still_send(const request_t *r)
 {
-    bool said_last = (r->method.n || r->light) && !r->head.keep_alive;  // a bad head says nothing
+    bool said_last =
+        (r->method.n || r->light) && !r->head.keep_alive; // a bad head says nothing
     return !said_last || !r->body.complete;
 }
 
@@ -286,7 +289,8 @@ static void leave_conn(request_t *r)
     r->conn = NULL;
     if (!c)
         return;
-    bool cut_shows = r->chunked_out || r->length_known;  // else only a reset tells an end from an abort
+    bool cut_shows =
+        r->chunked_out || r->length_known; // else only a reset tells an end from an abort
     if (r->out_failed || (r->failed_mid_body && !cut_shows)) {
         c->req = NULL;
         conn_close(c, true);
@@ -303,8 +307,8 @@ static void account(request_t *r)
     if (w->access_log && !(r->conn && r->conn->status))
         access_log_append(w->access_log, r);
     if (r->exit_reason.n && log_wants(LOG_INFO))
-        log_write(LOG_INFO, "%.*s, client: %s, status: %u, request_id: %s", STR_FMT(r->exit_reason),
-                  r->client_ip, r->status, r->id);
+        log_write(LOG_INFO, "%.*s, client: %s, status: %u, request_id: %s",
+                  STR_FMT(r->exit_reason), r->client_ip, r->status, r->id);
 }
 
 // The client has gone before it had its response: whatever was begun, the log says 499.
@@ -336,7 +340,7 @@ void request_on_client_gone(request_t *r)
     if (r->finished)
         return;
     request_hold(r);
-    bool answered = r->ended;  // only the rest of its body was awaited
+    bool answered = r->ended; // only the rest of its body was awaited
     r->aborted = !answered;
     r->worker->script->abort(r);
     if (!r->finished) {

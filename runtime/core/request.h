@@ -22,34 +22,40 @@ typedef struct worker worker_t;
 typedef struct exchange exchange_t;
 
 typedef enum request_state {
-    REQ_HEAD,       // head accepted, not yet routed
-    REQ_PLUGINS,    // rewrite/access chain runs or waits
-    REQ_PROXY,      // an exchange with an upstream is under way, no response byte to the client yet
-    REQ_RESPONSE,   // response head is on its way to the client
-    REQ_LOG,        // everything sent or given up; log phase
+    REQ_HEAD,    // head accepted, not yet routed
+    REQ_PLUGINS, // rewrite/access chain runs or waits
+    REQ_PROXY, // an exchange with an upstream is under way, no response byte to the client yet
+    REQ_RESPONSE, // response head is on its way to the client
+    REQ_LOG,      // everything sent or given up; log phase
 } request_state_t;
 
 // Who made the response (kong.response.get_source).
-typedef enum response_source { SOURCE_NONE, SOURCE_EXIT, SOURCE_ERROR, SOURCE_SERVICE } response_source_t;
+typedef enum response_source {
+    SOURCE_NONE,
+    SOURCE_EXIT,
+    SOURCE_ERROR,
+    SOURCE_SERVICE
+} response_source_t;
 
 // A change to the response's field lines recorded before there is a response.
 typedef struct header_op {
     struct header_op *next;
     enum { HOP_SET, HOP_ADD, HOP_REMOVE } kind;
-    bool only_on_200;   // apply only when the upstream answered 200
+    bool only_on_200; // apply only when the upstream answered 200
     uint16_t id;
     str_t name, value;
 } header_op_t;
 
 // What goes upstream; filled from the service and changed by plugins (kong.service.*).
 typedef struct upstream_request {
-    str_t host;                // name, IP literal, or an Upstream's name
+    str_t host; // name, IP literal, or an Upstream's name
     uint16_t port;
     bool https;
-    bool raw_path;             // set by a plugin: no strip, no service path
-    bool set;                  // a plugin chose the target
-    int8_t tls_verify;         // -1: service's, then the node's default
-    const upstream_t *balancer; // the Upstream to pick targets from, or NULL: host:port as it is
+    bool raw_path;     // set by a plugin: no strip, no service path
+    bool set;          // a plugin chose the target
+    int8_t tls_verify; // -1: service's, then the node's default
+    const upstream_t
+        *balancer;             // the Upstream to pick targets from, or NULL: host:port as it is
     str_t host_header;         // empty: from preserve_host / host and port
     str_t method, path, query; // path normalised and escaped; query.p == NULL: none
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
@@ -60,8 +66,8 @@ typedef struct upstream_request {
 typedef struct ai_note {
     str_t plugin_id, provider, model;
     bool stream;
-    uint64_t request_bytes;    // for an estimate when the provider reports no usage
-    uint64_t sent_us;          // monotonic, when the plugin had done its part
+    uint64_t request_bytes; // for an estimate when the provider reports no usage
+    uint64_t sent_us;       // monotonic, when the plugin had done its part
 } ai_note_t;
 
 // One try at a target, for logs (Kong's `tries`).
@@ -69,89 +75,93 @@ typedef struct try_record {
     struct try_record *next;
     str_t ip;
     uint16_t port;
-    int err;                   // 0 or ERR_*
-    uint64_t at_us;            // wall
+    int err;        // 0 or ERR_*
+    uint64_t at_us; // wall
     uint32_t connect_us;
 } try_record_t;
 
 struct request {
     worker_t *worker;
-    conn_t *conn;               // the client's connection; NULL once it has gone
-    generation_t *gen;          // reference held
-    list_t links;               // in worker->requests
+    conn_t *conn;      // the client's connection; NULL once it has gone
+    generation_t *gen; // reference held
+    list_t links;      // in worker->requests
     request_state_t state;
-    char id[33];                // 32 lower-case hex
+    char id[33]; // 32 lower-case hex
 
     // Times: wall for logs, monotonic for durations; 0: not reached.
     uint64_t start_wall_us, start_us;
-    uint64_t routed_us, plugins_us;           // after the chain
+    uint64_t routed_us, plugins_us; // after the chain
     uint64_t upstream_start_us, upstream_head_us, upstream_end_us;
-    uint64_t first_byte_us, end_us;           // towards the client
+    uint64_t first_byte_us, end_us; // towards the client
 
     // What the client sent.
-    request_head_t head;        // head.headers: the one mutable set (plugins change it, the upstream gets it)
-    str_t path;                 // normalised
-    str_t method;               // head.method_name
-    uint8_t client_bytes[16];   // after trusted_ips; IPv4 mapped, zeros for unix sockets
-    uint16_t client_port;       // 0 for unix sockets
+    request_head_t
+        head;     // head.headers: the one mutable set (plugins change it, the upstream gets it)
+    str_t path;   // normalised
+    str_t method; // head.method_name
+    uint8_t client_bytes[16]; // after trusted_ips; IPv4 mapped, zeros for unix sockets
+    uint16_t client_port;     // 0 for unix sockets
     uint16_t forwarded_port;
-    bool trusted;               // the peer is in trusted_ips
-    char client_ip[48];         // NUL-terminated
-    str_t forwarded_proto, forwarded_host, forwarded_path;  // what a trusted peer said, or empty
+    bool trusted;                                          // the peer is in trusted_ips
+    char client_ip[48];                                    // NUL-terminated
+    str_t forwarded_proto, forwarded_host, forwarded_path; // what a trusted peer said, or empty
     body_t body;
 
     // Routing.
     const route_match_t *captured; // what the route's regex captured, or NULL
-    const route_t *route;       // NULL: none
-    const service_t *service;   // NULL: none
-    uint32_t prefix;            // bytes of path that the route's path matched
-    uint32_t phases;            // phases that still have plugins for this request (PHASE_*); plugins may add bits
+    const route_t *route;          // NULL: none
+    const service_t *service;      // NULL: none
+    uint32_t prefix;               // bytes of path that the route's path matched
+    uint32_t
+        phases; // phases that still have plugins for this request (PHASE_*); plugins may add bits
 
     // Upstream.
     upstream_request_t up;
-    exchange_t *exchange;       // NULL: none under way; storage in exchange_room
-    void *exchange_room;        // the heap's; kept until the request is freed
-    try_record_t *tries;        // newest first
+    exchange_t *exchange; // NULL: none under way; storage in exchange_room
+    void *exchange_room;  // the heap's; kept until the request is freed
+    try_record_t *tries;  // newest first
     uint32_t n_tries;
     uint16_t upstream_status;   // 0: none
     json_doc_t *doc;            // opened over the buffered body, or NULL
     str_t new_body;             // replaces the body when new_body.p != NULL
     headers_t upstream_headers; // as the upstream sent them
     uint64_t upstream_bytes_in;
-    ai_note_t *ai;              // in the arena; NULL: nothing to say (or a script says it in log_fields)
-    tap_t *tap;                 // watches a same-format response, or NULL; owned, see request_watch
+    ai_note_t *ai; // in the arena; NULL: nothing to say (or a script says it in log_fields)
+    tap_t *tap;    // watches a same-format response, or NULL; owned, see request_watch
 
     // Response.
     response_source_t source;
-    uint16_t status;            // what the client gets (or would have got: 499)
-    headers_t headers;          // response field lines; framing fields are not in it
+    uint16_t status;   // what the client gets (or would have got: 499)
+    headers_t headers; // response field lines; framing fields are not in it
     header_op_t *ops, **ops_tail;
-    bool head_sent, ended;      // towards the client
-    bool buffering;             // whole upstream response is collected before the response phase
-    bool head_only;             // no body goes out: HEAD, 204, 304
+    bool head_sent, ended; // towards the client
+    bool buffering;        // whole upstream response is collected before the response phase
+    bool head_only;        // no body goes out: HEAD, 204, 304
     bool chunked_out, length_known, close_after;
-    uint64_t length_out;        // when length_known
+    uint64_t length_out; // when length_known
     uint64_t sent_body_bytes, sent_bytes, received_bytes;
-    buf_t collected;            // with `buffering`
-    bool aborted;               // the client has gone
-    bool failed_mid_body;       // the response broke off
+    buf_t collected;      // with `buffering`
+    bool aborted;         // the client has gone
+    bool failed_mid_body; // the response broke off
 
     // Scripts.
-    void *script;               // lua's per-request state (task, ctx slot), or NULL
-    str_t log_fields;           // JSON object text merged into the log record (kong.log.set_serialize_value), or empty
-    int32_t consumer;           // index into gen->consumers, -1: anonymous (set by kong.client.authenticate)
-    int32_t credential;         // index, -1
-    str_t exit_reason;          // short static or arena text for the log, or empty
+    void *script; // lua's per-request state (task, ctx slot), or NULL
+    str_t
+        log_fields; // JSON object text merged into the log record (kong.log.set_serialize_value), or empty
+    int32_t
+        consumer; // index into gen->consumers, -1: anonymous (set by kong.client.authenticate)
+    int32_t credential; // index, -1
+    str_t exit_reason;  // short static or arena text for the log, or empty
 
     // Continuation of the code that waits for the whole body.
     void (*on_body)(struct request *r, int err);
 
-    uint32_t holds;             // request_hold: event handlers that still look at it
-    bool finished;              // log phase ran; freed when holds is 0
-    bool out_failed;            // a write to the client failed; its connection is to be closed
-    bool light;                 // request_lighten gave the arena back
+    uint32_t holds;  // request_hold: event handlers that still look at it
+    bool finished;   // log phase ran; freed when holds is 0
+    bool out_failed; // a write to the client failed; its connection is to be closed
+    bool light;      // request_lighten gave the arena back
 
-    arena_t arena;              // last: everything above starts as zero
+    arena_t arena; // last: everything above starts as zero
 };
 
 // ---- life (called by conn.c) ----

@@ -10,7 +10,12 @@
 
 // RESERVE_MAX: so much is set aside for a body that only its length announces.
 // ROOM_MIN: less is not worth a read of its own.
-enum { HELD_MAX = 64 * 1024, DRAIN_MAX = 256 * 1024, RESERVE_MAX = 16 * 1024 * 1024, ROOM_MIN = 16 * 1024 };
+enum {
+    HELD_MAX = 64 * 1024,
+    DRAIN_MAX = 256 * 1024,
+    RESERVE_MAX = 16 * 1024 * 1024,
+    ROOM_MIN = 16 * 1024
+};
 
 // The next run of payload in *in. 0, or ERR_PROTOCOL.
 static int next_run(body_t *b, str_t *in, str_t *run)
@@ -36,13 +41,15 @@ static size_t room_left(const body_t *b)
 // Sets memory aside at once for all that is still to come.
 static void reserve_rest(body_t *b, uint64_t expected)
 {
-    if (b->mode == BODY_COLLECT && b->kind == BODY_LENGTH && expected <= RESERVE_MAX && room_left(b) < expected)
+    if (b->mode == BODY_COLLECT && b->kind == BODY_LENGTH && expected <= RESERVE_MAX &&
+        room_left(b) < expected)
         buf_reserve(&b->data, (size_t)expected);
 }
 
 char *body_room(body_t *b, size_t *n)
 {
-    if (b->mode != BODY_COLLECT || b->kind != BODY_LENGTH || b->complete || b->err || b->left < ROOM_MIN)
+    if (b->mode != BODY_COLLECT || b->kind != BODY_LENGTH || b->complete || b->err ||
+        b->left < ROOM_MIN)
         return NULL;
     reserve_rest(b, b->left);
     size_t room = room_left(b);
@@ -102,7 +109,7 @@ static void body_failed(request_t *r, int err)
     if (r->on_body)
         body_done(r, err);
     else if (r->body.mode == BODY_DROP)
-        return;  // nobody wants it: the answer under way is as good as before
+        return; // nobody wants it: the answer under way is as good as before
     else if (r->state != REQ_HEAD && !r->finished)
         respond_error(r, request_body_status(err), NULL);
 }
@@ -111,7 +118,8 @@ static void body_failed(request_t *r, int err)
 static bool wants_more(const request_t *r)
 {
     const body_t *b = &r->body;
-    return b->mode == BODY_COLLECT || b->mode == BODY_DROP || (b->mode == BODY_HELD && b->data.n < HELD_MAX) ||
+    return b->mode == BODY_COLLECT || b->mode == BODY_DROP ||
+           (b->mode == BODY_HELD && b->data.n < HELD_MAX) ||
            (b->mode == BODY_STREAM && !b->paused);
 }
 
@@ -166,8 +174,9 @@ void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r
     if (limit && (!b->limit || limit < b->limit))
         b->limit = limit;
     b->mode = BODY_COLLECT;
-    bool too_large = b->limit && (b->received > b->limit ||
-                                  (b->kind == BODY_LENGTH && r->head.content_length > b->limit));
+    bool too_large =
+        b->limit && (b->received > b->limit ||
+                     (b->kind == BODY_LENGTH && r->head.content_length > b->limit));
     if (too_large)
         b->err = ERR_TOO_LARGE;
     if (b->err || b->complete) {
@@ -182,7 +191,8 @@ void request_read_body(request_t *r, uint64_t max_bytes, void (*fn)(request_t *r
 void request_stream_body(request_t *r)
 {
     body_t *b = &r->body;
-    ASSERT(b->mode == BODY_HELD || b->mode == BODY_COLLECT, "a body streams from its beginning");
+    ASSERT(b->mode == BODY_HELD || b->mode == BODY_COLLECT,
+           "a body streams from its beginning");
     ASSERT(!r->on_body, "somebody waits for the whole body");
     b->mode = BODY_STREAM;
     if (b->data.n)
@@ -236,7 +246,7 @@ void request_on_body_timeout(request_t *r)
         return;
     request_hold(r);
     if (r->ended) {
-        body_failed(r, ERR_TIMEOUT);  // was draining
+        body_failed(r, ERR_TIMEOUT); // was draining
     } else if (!r->head_sent) {
         r->exit_reason = STR("request body incomplete at its deadline");
         body_failed(r, ERR_TIMEOUT);

@@ -87,7 +87,7 @@ static void put_tries(pack_t *p, request_t *r)
 // What is aligned goes first, then the texts.
 static void copy(pack_t *p, request_t *r)
 {
-    ai_note_t *note = r->ai ? put(p, r->ai, sizeof *r->ai) : NULL;  // its texts are the plan's
+    ai_note_t *note = r->ai ? put(p, r->ai, sizeof *r->ai) : NULL; // its texts are the plan's
     if (note)
         r->ai = note;
     put_tries(p, r);
@@ -107,9 +107,10 @@ static void copy(pack_t *p, request_t *r)
     put_part(p, &r->path, target, r->head.target);
     put_part(p, &r->up.path, target, r->head.target);
     put_part(p, &r->up.query, target, r->head.target);
-    str_t *const texts[] = {&r->head.method_name, &r->head.host,      &r->method,         &r->forwarded_proto,
-                            &r->forwarded_host,   &r->forwarded_path, &r->up.host,        &r->up.host_header,
-                            &r->up.method,        &r->up.sni,         &r->log_fields,     &r->exit_reason,
+    str_t *const texts[] = {&r->head.method_name, &r->head.host,      &r->method,
+                            &r->forwarded_proto,  &r->forwarded_host, &r->forwarded_path,
+                            &r->up.host,          &r->up.host_header, &r->up.method,
+                            &r->up.sni,           &r->log_fields,     &r->exit_reason,
                             &r->new_body};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         put_str(p, texts[i]);
@@ -149,10 +150,12 @@ static void drop(request_t *r)
 // Nobody up the stack and no plugin holds on to what there is, and the request cannot go out again.
 static bool may_lighten(const request_t *r)
 {
-    bool in_pieces = r->captured || (r->doc && r->doc->n_edits);  // for plugins that log; not worth its copying
-    return !r->light && r->holds == 1 && r->head_sent && !r->ended && !r->finished && !r->buffering &&
-           !(r->phases & PHASE_BODY_FILTER) && r->body.complete && !r->on_body && !r->arena.cleanups &&
-           !(in_pieces && r->phases & PHASE_LOG) && !(r->worker->out.n && r->worker->out.of == r);
+    bool in_pieces = r->captured ||
+                     (r->doc && r->doc->n_edits); // for plugins that log; not worth its copying
+    return !r->light && r->holds == 1 && r->head_sent && !r->ended && !r->finished &&
+           !r->buffering && !(r->phases & PHASE_BODY_FILTER) && r->body.complete &&
+           !r->on_body && !r->arena.cleanups && !(in_pieces && r->phases & PHASE_LOG) &&
+           !(r->worker->out.n && r->worker->out.of == r);
 }
 
 bool request_lighten(request_t *r)

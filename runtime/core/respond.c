@@ -127,7 +127,7 @@ static void push_chunk(request_t *r, str_t data)
         return;
     }
     out_batch_t *out = batch_for(r, 3);
-    char *line = out->lines[out->n / 3];  // no two chunks begin within three slices
+    char *line = out->lines[out->n / 3]; // no two chunks begin within three slices
     out->v[out->n++] = str_make(line, chunk_size_line(line, data.n));
     out->v[out->n++] = data;
     out->v[out->n++] = STR("\r\n");
@@ -145,7 +145,7 @@ static int filtered(request_t *r, str_t data, bool eof)
         return -1;
     }
     push_chunk(r, out);
-    respond_flush(r);  // the filter's bytes are borrowed until its next call
+    respond_flush(r); // the filter's bytes are borrowed until its next call
     return 0;
 }
 
@@ -156,7 +156,7 @@ int respond_body(request_t *r, str_t data)
     if (r->phases & PHASE_BODY_FILTER)
         return data.n ? filtered(r, data, false) : 0;
     if (r->length_known && !r->head_only && data.n > r->length_out - r->sent_body_bytes)
-        data.n = (size_t)(r->length_out - r->sent_body_bytes);  // never more than was declared
+        data.n = (size_t)(r->length_out - r->sent_body_bytes); // never more than was declared
     push_chunk(r, data);
     return 0;
 }
@@ -226,7 +226,7 @@ void respond_abort(request_t *r, const char *why)
         last_words(r);
     r->ended = true;
     r->failed_mid_body = true;
-    respond_flush(r);  // what came before the failure belongs to the client
+    respond_flush(r); // what came before the failure belongs to the client
     request_finish(r);
 }
 

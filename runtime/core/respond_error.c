@@ -48,9 +48,15 @@ typedef struct form_row {
 } form_row_t;
 
 static const form_row_t FORMS[] = {
-    {"application/json", FORM_JSON}, {"application/*", FORM_JSON}, {"*/*", FORM_JSON},
-    {"text/plain", FORM_PLAIN},      {"text/*", FORM_PLAIN},       {"text/html", FORM_HTML},
-    {"application/xml", FORM_XML},   {"text/xml", FORM_XML},       {"application/xhtml+xml", FORM_HTML},
+    {"application/json", FORM_JSON},
+    {"application/*", FORM_JSON},
+    {"*/*", FORM_JSON},
+    {"text/plain", FORM_PLAIN},
+    {"text/*", FORM_PLAIN},
+    {"text/html", FORM_HTML},
+    {"application/xml", FORM_XML},
+    {"text/xml", FORM_XML},
+    {"application/xhtml+xml", FORM_HTML},
 };
 
 // A quality value in thousandths (RFC 9110 12.4.2); 1000 when there is none.
@@ -61,7 +67,8 @@ static unsigned quality(str_t params)
         return 1000;
     str_t q = str_from_at(params, (size_t)at + 2);
     unsigned value = q.n && q.p[0] == '1' ? 1000 : 0, scale = 100;
-    for (size_t i = 2; i < q.n && q.p[i] >= '0' && q.p[i] <= '9' && value < 1000; i++, scale /= 10)
+    for (size_t i = 2; i < q.n && q.p[i] >= '0' && q.p[i] <= '9' && value < 1000;
+         i++, scale /= 10)
         value += (unsigned)(q.p[i] - '0') * scale;
     return value;
 }
@@ -133,8 +140,10 @@ static void error_body(buf_t *b, form_t form, const char *message, const char *i
         buf_printf(b, "%s\nrequest_id: %s\n", message, id);
         break;
     case FORM_HTML:
-        buf_append(b, STR("<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n"
-                          "    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>"));
+        buf_append(
+            b,
+            STR("<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n"
+                "    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>"));
         append_markup(b, text);
         buf_printf(b, ".</p>\n    <p>request_id: %s</p>\n  </body>\n</html>\n", id);
         break;
@@ -162,10 +171,11 @@ static void answer(request_t *r, unsigned status, const char *message, response_
     request_hold(r);
     exchange_detach(r);
     if (r->source != SOURCE_NONE || r->upstream_status)
-        r->headers.n = 0;  // nothing of a response that failed half-way
+        r->headers.n = 0; // nothing of a response that failed half-way
     r->length_known = false;
     r->source = source;
-    r->close_after |= closes(status) && (r->body.err || !r->body.complete || r->state == REQ_HEAD);
+    r->close_after |=
+        closes(status) && (r->body.err || !r->body.complete || r->state == REQ_HEAD);
     form_t form = form_for(r);
     buf_t body = {0};
     error_body(&body, form, message ? message : respond_message(status), r->id);

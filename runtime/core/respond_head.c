@@ -15,7 +15,7 @@ static bool is_framing(uint16_t id)
 
 static size_t room_for(const request_t *r)
 {
-    size_t n = 640;  // status line and the gateway's own lines
+    size_t n = 640; // status line and the gateway's own lines
     for (uint32_t i = 0; i < r->headers.n; i++)
         n += r->headers.v[i].name.n + r->headers.v[i].value.n + 4;
     return n;
@@ -27,11 +27,12 @@ static void decide_framing(request_t *r)
     r->head_only = no_body || r->head.method == METHOD_HEAD;
     r->chunked_out = !r->length_known && !no_body && r->head.minor >= 1;
     if (!r->length_known && !r->head_only && r->head.minor == 0)
-        r->close_after = true;  // the end of the connection ends the body
+        r->close_after = true; // the end of the connection ends the body
     if (r->source != SOURCE_SERVICE && !r->body.complete && !request_can_drain(r))
         r->close_after = true;
     const settings_t *s = r->worker->settings;
-    if (r->worker->draining || r->conn->served >= s->keepalive_requests_max || s->keepalive_timeout_ms == 0)
+    if (r->worker->draining || r->conn->served >= s->keepalive_requests_max ||
+        s->keepalive_timeout_ms == 0)
         r->close_after = true;
 }
 
@@ -46,7 +47,8 @@ static void put_framing(wire_t *w, request_t *r)
     bool keep = r->head.keep_alive && !r->close_after && r->body.err == 0;
     bool upgrade_hint = headers_find(&r->headers, HDR_UPGRADE, STR("Upgrade"), 0) != NULL;
     if (!keep)
-        wire_put(w, upgrade_hint ? STR("Connection: close, Upgrade\r\n") : STR("Connection: close\r\n"));
+        wire_put(w, upgrade_hint ? STR("Connection: close, Upgrade\r\n")
+                                 : STR("Connection: close\r\n"));
     else if (r->head.minor == 0)
         wire_put(w, STR("Connection: keep-alive\r\n"));
 }
@@ -67,11 +69,13 @@ static void put_own(wire_t *w, request_t *r)
         uint64_t total = ms_between(r->start_us, r->upstream_head_us);
         wire_put(w, STR("Via: 1.1 moongate/" MOONGATE_VERSION "\r\n"));
         wire_number_line(w, STR("X-Kong-Upstream-Latency"), upstream);
-        wire_number_line(w, STR("X-Kong-Proxy-Latency"), total > upstream ? total - upstream : 0);
+        wire_number_line(w, STR("X-Kong-Proxy-Latency"),
+                         total > upstream ? total - upstream : 0);
     } else if (tokens) {
         if (!headers_get(h, HDR_SERVER).p)
             wire_put(w, STR("Server: moongate/" MOONGATE_VERSION "\r\n"));
-        wire_number_line(w, STR("X-Kong-Response-Latency"), ms_between(r->start_us, clock_mono_us()));
+        wire_number_line(w, STR("X-Kong-Response-Latency"),
+                         ms_between(r->start_us, clock_mono_us()));
     }
     if (!headers_get(h, HDR_X_KONG_REQUEST_ID).p)
         wire_line(w, hdr_name(HDR_X_KONG_REQUEST_ID), str_make(r->id, 32));

@@ -11,10 +11,10 @@ typedef struct generation generation_t;
 typedef struct worker worker_t;
 
 typedef enum script_result {
-    SCRIPT_DONE,      // the chain ended normally; go on
-    SCRIPT_WAITING,   // it waits; request_after_plugins (access) is called by the script when it has ended
+    SCRIPT_DONE, // the chain ended normally; go on
+    SCRIPT_WAITING, // it waits; request_after_plugins (access) is called by the script when it has ended
     SCRIPT_RESPONDED, // it ended the request by a response (exit) or began one that it will end itself
-    SCRIPT_FAILED,    // it raised; logged already; the caller answers 500 (or cuts the body)
+    SCRIPT_FAILED, // it raised; logged already; the caller answers 500 (or cuts the body)
 } script_result_t;
 
 typedef struct script {
@@ -23,7 +23,7 @@ typedef struct script {
     int (*install)(worker_t *w, generation_t *g, char *why, size_t why_cap);
     // The worker is about to end: pending timers run with premature=true and may wait for a moment (queues are sent).
     void (*finish)(worker_t *w);
-    void (*close)(worker_t *w);  // cancels what still waits, frees the states
+    void (*close)(worker_t *w); // cancels what still waits, frees the states
 
     // Certificate+rewrite+access as one chain. May wait.
     script_result_t (*enter_access)(request_t *r);

@@ -30,8 +30,8 @@ void tap_dispose(tap_t *t)
 void tap_head(tap_t *t, unsigned status, str_t content_type, str_t content_encoding)
 {
     bool encoded = content_encoding.n && !str_ieq(content_encoding, STR("identity"));
-    bool event_stream = content_type.n >= 17 &&
-                        str_ieq(str_make(content_type.p, 17), STR("text/event-stream"));
+    bool event_stream =
+        content_type.n >= 17 && str_ieq(str_make(content_type.p, 17), STR("text/event-stream"));
     t->stream = event_stream && !encoded;
     t->off = t->overflow = encoded || status != 200;
 }
@@ -45,15 +45,17 @@ static double number_in(str_t raw, double otherwise)
 static double detail_in(str_t details, str_t name, double otherwise)
 {
     str_t raw;
-    return details.p && json_skim(details, &name, &raw, 1) == 0 ? number_in(raw, otherwise) : otherwise;
+    return details.p && json_skim(details, &name, &raw, 1) == 0 ? number_in(raw, otherwise)
+                                                                : otherwise;
 }
 
 // Counters are cumulative where vendors repeat them: the last value wins. True when `usage` is an object.
 static bool read_usage(tap_t *t, str_t usage)
 {
     enum { PROMPT, COMPLETION, TOTAL, PROMPT_DETAILS, COMPLETION_DETAILS, N };
-    static const str_t NAMES[N] = {STR("prompt_tokens"), STR("completion_tokens"), STR("total_tokens"),
-                                   STR("prompt_tokens_details"), STR("completion_tokens_details")};
+    static const str_t NAMES[N] = {STR("prompt_tokens"), STR("completion_tokens"),
+                                   STR("total_tokens"), STR("prompt_tokens_details"),
+                                   STR("completion_tokens_details")};
     str_t v[N];
     if (!usage.p || json_skim(usage, NAMES, v, N) != 0)
         return false;
@@ -81,7 +83,8 @@ static str_t first_of(str_t array)
     if (!array.n || array.p[0] != '[')
         return STR("");
     str_t rest = str_from_at(array, 1);
-    while (rest.n && (rest.p[0] == ' ' || rest.p[0] == '\n' || rest.p[0] == '\r' || rest.p[0] == '\t'))
+    while (rest.n &&
+           (rest.p[0] == ' ' || rest.p[0] == '\n' || rest.p[0] == '\r' || rest.p[0] == '\t'))
         rest = str_from_at(rest, 1);
     return rest.n && rest.p[0] != ']' ? rest : STR("");
 }
@@ -91,7 +94,8 @@ static void read_finish(tap_t *t, str_t choice)
 {
     const str_t name = STR("finish_reason");
     str_t reason;
-    if (!choice.n || json_skim(choice, &name, &reason, 1) != 0 || !reason.n || reason.p[0] != '"')
+    if (!choice.n || json_skim(choice, &name, &reason, 1) != 0 || !reason.n ||
+        reason.p[0] != '"')
         return;
     copy_string(t->finish_reason, sizeof t->finish_reason, reason);
     t->done = true;
@@ -134,7 +138,7 @@ static bool has_finish(str_t data)
     if (at < 0)
         return false;
     str_t rest = str_trim(str_from_at(data, (size_t)at + 15));
-    str_t value = str_trim(str_from_at(rest, 1));  // behind the colon
+    str_t value = str_trim(str_from_at(rest, 1)); // behind the colon
     return value.n && value.p[0] == '"';
 }
 
@@ -155,7 +159,8 @@ static bool read_event(tap_t *t, str_t event)
         t->first_event_us = clock_mono_us();
     if (str_starts(str_trim(data), STR("{\"error\"")))
         t->failed = true;
-    bool worth_reading = !t->model[0] || has_finish(data) || str_find(data, STR("\"usage\"")) >= 0;
+    bool worth_reading =
+        !t->model[0] || has_finish(data) || str_find(data, STR("\"usage\"")) >= 0;
     return worth_reading && read_object(t, data) && t->hide_usage;
 }
 
@@ -169,7 +174,7 @@ typedef struct run {
 static void keep_bytes(tap_t *t, run_t *run, str_t bytes)
 {
     if (!t->hide_usage)
-        return;  // the run goes on as it is
+        return; // the run goes on as it is
     buf_append(&t->kept, str_make(run->data.p + run->from, run->upto - run->from));
     buf_append(&t->kept, bytes);
     run->from = run->upto;

@@ -10,22 +10,23 @@ typedef enum tap_kind { TAP_OPENAI = 1 } tap_kind_t;
 
 typedef struct tap {
     uint8_t kind;
-    bool hide_usage;      // strip the SSE event with empty choices and usage
-    bool stream;          // decided by the response's Content-Type
-    bool done;            // [DONE] or finish_reason seen (terminal)
-    bool failed;          // an error event passed
-    bool drop_lf;         // the hidden event ended with a CR: a LF that follows is its own
-    bool overflow;        // a body or an event was too large to be read for usage
-    bool off;             // nothing is read: not a 200, or compressed
-    bool skipping;        // the event under way is too large: it passes unread
+    bool hide_usage; // strip the SSE event with empty choices and usage
+    bool stream;     // decided by the response's Content-Type
+    bool done;       // [DONE] or finish_reason seen (terminal)
+    bool failed;     // an error event passed
+    bool drop_lf;    // the hidden event ended with a CR: a LF that follows is its own
+    bool overflow;   // a body or an event was too large to be read for usage
+    bool off;        // nothing is read: not a 200, or compressed
+    bool skipping;   // the event under way is too large: it passes unread
     sse_t sse;
-    buf_t held;           // an event under way (copy), or the JSON body collected (bounded)
-    buf_t kept;           // what goes on in front of a slice of the run itself
+    buf_t held; // an event under way (copy), or the JSON body collected (bounded)
+    buf_t kept; // what goes on in front of a slice of the run itself
     uint32_t events;
-    double prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens;  // -1: not seen
-    uint64_t first_event_us;  // monotonic, of the first event with content
-    uint64_t content_bytes;   // of delta contents, for estimates
-    char model[96];           // response model, NUL-terminated; "" when not seen
+    double prompt_tokens, completion_tokens, total_tokens, cached_tokens,
+        reasoning_tokens;    // -1: not seen
+    uint64_t first_event_us; // monotonic, of the first event with content
+    uint64_t content_bytes;  // of delta contents, for estimates
+    char model[96];          // response model, NUL-terminated; "" when not seen
     char finish_reason[24];
 } tap_t;
 

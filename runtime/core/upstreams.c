@@ -94,7 +94,8 @@ static bool was_tried(const request_t *r, const target_t *t)
 }
 
 // Smooth weighted round robin: each target gains its weight, the largest is picked and pays the total.
-static const target_t *pick(const request_t *r, const upstream_t *u, int64_t *current, bool untried_only)
+static const target_t *pick(const request_t *r, const upstream_t *u, int64_t *current,
+                            bool untried_only)
 {
     int64_t total = 0;
     uint32_t best = UINT32_MAX;
@@ -156,7 +157,7 @@ static tls_ctx_t *make_tls(request_t *r, bool verify, int32_t certificate)
     if (certificate >= 0) {
         const certificate_t *c = &r->gen->certificates[certificate];
         if (tls_cert_create(c->cert, c->key, &o.cert, &why) != 0)
-            return NULL;  // the loader checked it: only a race with memory gets here
+            return NULL; // the loader checked it: only a race with memory gets here
     }
     if (tls_client_create(&o, &ctx, &why) != 0)
         ctx = NULL;
@@ -170,7 +171,9 @@ tls_ctx_t *upstreams_tls(request_t *r)
     upstreams_state_t *s = state_of(r->gen);
     bool verify = r->up.tls_verify >= 0 ? r->up.tls_verify : r->worker->settings->tls_verify;
     bool own_cert = r->service && r->service->client_certificate >= 0 && !r->up.set;
-    tls_ctx_t **slot = own_cert ? &s->tls[r->service->index] : verify ? &s->verified : &s->unverified;
+    tls_ctx_t **slot = own_cert ? &s->tls[r->service->index]
+                       : verify ? &s->verified
+                                : &s->unverified;
     if (!*slot)
         *slot = make_tls(r, verify, own_cert ? r->service->client_certificate : -1);
     return *slot;

@@ -5,12 +5,12 @@
 #include "io/tls.h"
 
 typedef struct upstreams_state {
-    tls_ctx_t **tls;         // by service, for those with a client certificate
+    tls_ctx_t **tls; // by service, for those with a client certificate
     uint32_t n_services;
     tls_ctx_t *verified, *unverified;
-    int64_t **current;       // by Upstream: smooth round-robin counters of its targets
+    int64_t **current; // by Upstream: smooth round-robin counters of its targets
     uint32_t n_upstreams;
-    tls_cert_t **certs;      // by certificate
+    tls_cert_t **certs; // by certificate
     uint32_t n_certs;
 } upstreams_state_t;
 

@@ -5,7 +5,7 @@
 #include "base/str.h"
 
 typedef struct wire {
-    char *p, *end;  // borrowed room
+    char *p, *end; // borrowed room
 } wire_t;
 
 enum { WIRE_NUMBER_MAX = 20 };
@@ -20,7 +20,8 @@ static inline void wire_put(wire_t *w, str_t s)
 
 static inline void wire_line(wire_t *w, str_t name, str_t value)
 {
-    ASSERT((size_t)(w->end - w->p) >= name.n + value.n + 4, "a head is sized before it is written");
+    ASSERT((size_t)(w->end - w->p) >= name.n + value.n + 4,
+           "a head is sized before it is written");
     char *p = w->p;
     memcpy(p, name.p, name.n);
     p += name.n;

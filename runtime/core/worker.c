@@ -37,9 +37,9 @@ static void seed(worker_t *w)
     memcpy(w->id_seed, bytes, sizeof w->id_seed);
     const unsigned char *b = bytes + 16;
     snprintf(w->node_id, sizeof w->node_id,
-             "%02x%02x%02x%02x-%02x%02x-4%x%02x-8%x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-             b[3], b[4], b[5], b[6] & 15, b[7], b[8] & 15, b[9], b[10], b[11], b[12], b[13], b[14],
-             b[15]);
+             "%02x%02x%02x%02x-%02x%02x-4%x%02x-8%x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+             b[2], b[3], b[4], b[5], b[6] & 15, b[7], b[8] & 15, b[9], b[10], b[11], b[12],
+             b[13], b[14], b[15]);
 }
 
 str_t worker_date(worker_t *w)
@@ -130,7 +130,7 @@ static int open_tls(worker_t *w, char *why, size_t why_cap)
         snprintf(why, why_cap, "ca_file: %.*s cannot be read", STR_FMT(s->ca_file));
         return -1;
     }
-    w->ca_pem = buf_str(&ca);  // owned from here on; freed in worker_close
+    w->ca_pem = buf_str(&ca); // owned from here on; freed in worker_close
     if (!ca.p)
         w->ca_pem = STR("");
     if (!any_tls(s->proxy_listen, s->n_proxy_listen) &&
@@ -139,7 +139,8 @@ static int open_tls(worker_t *w, char *why, size_t why_cap)
     if (default_certificate(w, why, why_cap) != 0)
         return -1;
     w->tls = tls_server_create(pick_certificate, w);
-    tls_server_set_ticket_secret(w->tls, node_ticket_secret());  // a session resumes at any worker
+    tls_server_set_ticket_secret(w->tls,
+                                 node_ticket_secret()); // a session resumes at any worker
     return 0;
 }
 
@@ -182,7 +183,8 @@ static void on_tls_error(void *arg, const addr_t *peer, int err, const char *why
     char ip[64];
     size_t n = addr_ip_text(peer, ip, sizeof ip);
     stat_fixed_add(SF_TLS_ERRORS, 1);
-    log_write(LOG_INFO, "TLS handshake with %.*s: %s: %s", (int)n, ip, err_text(err), why ? why : "");
+    log_write(LOG_INFO, "TLS handshake with %.*s: %s: %s", (int)n, ip, err_text(err),
+              why ? why : "");
 }
 
 static void listen_on(worker_t *w, int fd, bool tls, void (*accept)(void *, sock_t *))
@@ -284,8 +286,9 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     w->pools = pools_create(w);
     dns_opts_t dns = {.servers = o->settings->dns_servers};
     dns_configure(w->loop, &dns);
-    if (worker_use_settings(w, o->settings, why, why_cap) != 0 || open_tls(w, why, why_cap) != 0 ||
-        open_log(w, why, why_cap) != 0 || w->script->open(w, why, why_cap) != 0)
+    if (worker_use_settings(w, o->settings, why, why_cap) != 0 ||
+        open_tls(w, why, why_cap) != 0 || open_log(w, why, why_cap) != 0 ||
+        w->script->open(w, why, why_cap) != 0)
         return -1;
     return worker_install(w, str_make(o->document, o->document_n), why, why_cap);
 }
@@ -391,9 +394,10 @@ static bool streams_events(const request_t *r)
 // What is still streaming at the end of the drain gets one last event and a clean end where the protocol has one.
 static void cut_request(request_t *r)
 {
-    static const str_t LAST_EVENT =
-        STR("data: {\"error\":{\"type\":\"gateway_shutdown\",\"code\":\"stream_interrupted\",\"message\":"
-            "\"the gateway is shutting down\",\"retryable\":true}}\n\n");
+    static const str_t LAST_EVENT = STR(
+        "data: "
+        "{\"error\":{\"type\":\"gateway_shutdown\",\"code\":\"stream_interrupted\",\"message\":"
+        "\"the gateway is shutting down\",\"retryable\":true}}\n\n");
     request_hold(r);
     if (streams_events(r)) {
         bool go_on = !tap_mid_event(r->tap) || respond_body(r, STR("\n\n")) == 0;

@@ -9,61 +9,62 @@
 #include "io/sock.h"
 
 #ifndef MOONGATE_VERSION
-#define MOONGATE_VERSION "0.0.0"  // the Makefile says which
+#define MOONGATE_VERSION "0.0.0" // the Makefile says which
 #endif
 
 // What is gathered for one client within an event and leaves in one writev (respond.c).
 typedef struct out_batch {
-    request_t *of;               // whose; meaningless when n is 0
+    request_t *of; // whose; meaningless when n is 0
     unsigned n;
-    str_t v[12];                 // borrowed
-    char lines[4][24];           // size lines of chunks: a chunk takes three slices
+    str_t v[12];       // borrowed
+    char lines[4][24]; // size lines of chunks: a chunk takes three slices
 } out_batch_t;
 
 struct worker {
-    unsigned index;              // 0-based slot
+    unsigned index; // 0-based slot
     loop_t *loop;
     const settings_t *settings;
-    generation_t *gen;           // what new requests get; reference held
+    generation_t *gen; // what new requests get; reference held
     const script_t *script;
-    void *script_state;          // lua's
-    access_log_t *access_log;    // NULL: off
-    pools_t *pools;              // upstream connections
+    void *script_state;       // lua's
+    access_log_t *access_log; // NULL: off
+    pools_t *pools;           // upstream connections
     cidr_t *trusted;
     unsigned n_trusted;
     listener_t *listeners[2 * LISTEN_MAX];
     unsigned n_listeners;
-    tls_ctx_t *tls;              // of the TLS listeners; certificates by the current generation
+    tls_ctx_t *tls; // of the TLS listeners; certificates by the current generation
     tls_cert_t *default_cert;
-    str_t ca_pem;                // extra trust anchors for upstreams, owned
+    str_t ca_pem; // extra trust anchors for upstreams, owned
     io_timer_t drain_timer, beat_timer;
-    uint64_t date_s;             // the second that date was made for
-    char date[32];               // "Mon, 23 Nov 2026 00:00:00 GMT"; see worker_date
+    uint64_t date_s; // the second that date was made for
+    char date[32];   // "Mon, 23 Nov 2026 00:00:00 GMT"; see worker_date
     char node_id[37];
-    list_t conns;                // conn_t.links
-    list_t requests;             // request_t.links
+    list_t conns;    // conn_t.links
+    list_t requests; // request_t.links
     unsigned n_conns, n_requests;
     uint64_t requests_total;
-    bool draining;               // answer Connection: close, accept no more keep-alive
-    bool drain_closed;           // the proxy listeners are closed
+    bool draining;     // answer Connection: close, accept no more keep-alive
+    bool drain_closed; // the proxy listeners are closed
     bool stopping;
-    uint64_t id_seed[2];         // for request ids
+    uint64_t id_seed[2]; // for request ids
     out_batch_t out;
     head_limits_t limits;
     volatile uint64_t *heartbeat; // shared with the master, monotonic ms; NULL without one
 };
 
-extern worker_t *worker_self;    // the process's worker; NULL in the master
+extern worker_t *worker_self; // the process's worker; NULL in the master
 
 // Life (core/worker.c): opens loop, script, pools, logs, listeners on the inherited descriptors, runs until stopped. Exit code.
 typedef struct worker_opts {
     unsigned index;
     const settings_t *settings;
     const script_t *script;
-    const int *listen_fds;       // bound sockets: settings->proxy_listen's, then status_listen's, then admin_listen's
-    const char *document;        // configuration JSON, borrowed until install
+    const int *
+        listen_fds; // bound sockets: settings->proxy_listen's, then status_listen's, then admin_listen's
+    const char *document; // configuration JSON, borrowed until install
     size_t document_n;
-    int control_fd;              // from the master (reload, stop messages), or -1
+    int control_fd; // from the master (reload, stop messages), or -1
     volatile uint64_t *heartbeat;
 } worker_opts_t;
 int worker_run(const worker_opts_t *o);
@@ -81,7 +82,7 @@ int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap);
 int worker_use_settings(worker_t *w, const settings_t *s, char *why, size_t why_cap);
 // Begins to drain: readiness off, keep-alive off, listeners closed after drain_delay_ms, exit when idle or after drain_timeout_ms.
 void worker_drain(worker_t *w);
-void worker_stop(worker_t *w);   // at once
+void worker_stop(worker_t *w); // at once
 // The Date field's value now (RFC 9110 5.6.7).
 str_t worker_date(worker_t *w);
 // Called when a request or connection has ended while draining: stops when nothing is left.

@@ -75,8 +75,8 @@ typedef struct header {
 typedef struct headers {
     header_t *v; // in the arena
     uint32_t n, cap;
-    uint64_t known;   // bit i: a line with number i was put in (it may have been removed since)
-    uint64_t others;  // bit n % 64: a line of another name of n bytes was put in
+    uint64_t known;  // bit i: a line with number i was put in (it may have been removed since)
+    uint64_t others; // bit n % 64: a line of another name of n bytes was put in
 } headers_t;
 
 _Static_assert(HDR_COUNT <= 64, "a block remembers its names in one word");

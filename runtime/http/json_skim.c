@@ -24,7 +24,8 @@ static inline const char *skip_space(const char *p, const char *end)
 static inline unsigned either_of(const char *p, char a, char b)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(a)), _mm_cmpeq_epi8(v, _mm_set1_epi8(b)));
+    __m128i hit =
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(a)), _mm_cmpeq_epi8(v, _mm_set1_epi8(b)));
     return (unsigned)_mm_movemask_epi8(hit);
 }
 
@@ -119,7 +120,8 @@ static void take(str_t key, str_t value, const str_t *names, str_t *values, unsi
 }
 
 // One member at p. Behind it, or NULL.
-static const char *skim_member(const char *p, const char *end, const str_t *names, str_t *values, unsigned n)
+static const char *skim_member(const char *p, const char *end, const str_t *names,
+                               str_t *values, unsigned n)
 {
     if (p >= end || *p != '"')
         return NULL;

@@ -12,26 +12,26 @@
 enum { OPTIONS_MAX = 8, MAGIC = 0x41495031 };
 
 typedef struct ai_option {
-    str_t name, raw;  // raw JSON number
+    str_t name, raw; // raw JSON number
 } ai_option_t;
 
 // What does not depend on the request. Lives in a userdata that the generation's configuration anchors, so a request may borrow from it.
 typedef struct ai_plan {
     uint32_t magic;
-    str_t shape;                // the member that must be a non-empty array or (but for messages) a string
-    str_t foreign;              // the member of another route type, which must be absent; empty: none
+    str_t shape;   // the member that must be a non-empty array or (but for messages) a string
+    str_t foreign; // the member of another route type, which must be absent; empty: none
     uint64_t body_max_bytes;
     str_t model, model_raw;
-    str_t label;                // X-Kong-LLM-Model; empty: none
-    str_t host, path;           // empty path: as routed
+    str_t label;      // X-Kong-LLM-Model; empty: none
+    str_t host, path; // empty path: as routed
     uint16_t port;
     bool https, replace_model, stream_denied, stream_always, may_stream, ask_usage, statistics;
     str_t header_name, header_value;
     bool allow_override;
     ai_option_t options[OPTIONS_MAX];
     uint32_t n_options;
-    str_t dropped;              // one member to take out; empty: none
-    str_t plugin_id, provider;  // for the log
+    str_t dropped;             // one member to take out; empty: none
+    str_t plugin_id, provider; // for the log
 } ai_plan_t;
 
 // ---- making a plan ----
@@ -92,9 +92,9 @@ static void read_options(lua_State *L, ai_plan_t *plan, char **at)
     lua_pop(L, 1);
 }
 
-static const char *const TEXTS[] = {"shape", "foreign", "model", "model_raw", "label", "host",
-                                    "path", "header_name", "header_value", "dropped",
-                                    "plugin_id", "provider"};
+static const char *const TEXTS[] = {"shape",        "foreign", "model",     "model_raw",
+                                    "label",        "host",    "path",      "header_name",
+                                    "header_value", "dropped", "plugin_id", "provider"};
 
 static size_t text_room(lua_State *L)
 {
@@ -121,10 +121,12 @@ static int l_ai_plan(lua_State *L)
     ai_plan_t *plan = lua_newuserdata(L, sizeof *plan + text_room(L));
     memset(plan, 0, sizeof *plan);
     char *at = (char *)(plan + 1);
-    str_t *const slots[] = {&plan->shape, &plan->foreign,     &plan->model,        &plan->model_raw,
-                            &plan->label, &plan->host,        &plan->path,         &plan->header_name,
-                            &plan->header_value, &plan->dropped,  &plan->plugin_id,    &plan->provider};
-    ASSERT(sizeof slots / sizeof slots[0] == sizeof TEXTS / sizeof TEXTS[0], "each text has its slot");
+    str_t *const slots[] = {&plan->shape,     &plan->foreign,     &plan->model,
+                            &plan->model_raw, &plan->label,       &plan->host,
+                            &plan->path,      &plan->header_name, &plan->header_value,
+                            &plan->dropped,   &plan->plugin_id,   &plan->provider};
+    ASSERT(sizeof slots / sizeof slots[0] == sizeof TEXTS / sizeof TEXTS[0],
+           "each text has its slot");
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++)
         *slots[i] = field_text(L, TEXTS[i], &at);
     read_options(L, plan, &at);
@@ -140,7 +142,8 @@ static int l_ai_plan(lua_State *L)
     plan->allow_override = field_flag(L, "allow_override");
     bool sendable = plan->header_name.n == 0 || (header_name_valid(plan->header_name) &&
                                                  header_value_valid(plan->header_value));
-    luaL_argcheck(L, sendable && header_value_valid(plan->label), 1, "a header that cannot be sent");
+    luaL_argcheck(L, sendable && header_value_valid(plan->label), 1,
+                  "a header that cannot be sent");
     plan->magic = MAGIC;
     return 1;
 }
@@ -191,7 +194,8 @@ static bool look_at_usage(const ai_plan_t *p, const json_doc_t *d, findings_t *f
         f->set_usage = p->ask_usage && p->statistics;
         return true;
     }
-    f->usage_asked = type_of(m) == JSON_OBJECT && json_get(m->value, STR("include_usage"), &include) &&
+    f->usage_asked = type_of(m) == JSON_OBJECT &&
+                     json_get(m->value, STR("include_usage"), &include) &&
                      str_eq(include, STR("true"));
     return f->usage_asked;
 }
@@ -279,8 +283,8 @@ static void set_target(request_t *r, const ai_plan_t *p)
         up->path = p->path;
         up->raw_path = true;
     }
-    bool kept = p->allow_override &&
-                headers_find(&r->head.headers, hdr_lookup(p->header_name), p->header_name, 0) != NULL;
+    bool kept = p->allow_override && headers_find(&r->head.headers, hdr_lookup(p->header_name),
+                                                  p->header_name, 0) != NULL;
     if (p->header_name.n && !kept)
         set_line(r, p->header_name, p->header_value);
     if (p->statistics)
@@ -323,7 +327,7 @@ int32_t mg_ai_apply(const void *plan, uint32_t *flags)
     if (!is_json(r) || r->body.kind == BODY_NONE)
         return MG_AI_DECLINED;
     if (r->body.complete && r->body.mode == BODY_HELD)
-        r->body.mode = BODY_COLLECT;  // it came whole with its head: nothing to wait for
+        r->body.mode = BODY_COLLECT; // it came whole with its head: nothing to wait for
     if (!r->body.complete || r->body.mode != BODY_COLLECT)
         return MG_AI_NEEDS_BODY;
     if (p->body_max_bytes && r->body.received > p->body_max_bytes)
@@ -335,7 +339,8 @@ int32_t mg_ai_apply(const void *plan, uint32_t *flags)
     set_target(r, p);
     prepare_response(r, p, &f);
     note(r, p, &f);
-    bool logged = r->phases & PHASE_LOG;  // by another plugin, which may want what ai-proxy shares
+    bool logged =
+        r->phases & PHASE_LOG; // by another plugin, which may want what ai-proxy shares
     *flags = (f.stream ? MG_AI_STREAM : 0) | (f.usage_asked ? MG_AI_USAGE_ASKED : 0) |
              (logged ? MG_AI_LOGGED : 0);
     return MG_OK;

@@ -106,7 +106,8 @@ struct bridge {
     lua_State *volatile running_L;    // where its hook is set
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
-    bool retired;         // another state is the newest; closed when the last generation of this one has gone
+    bool
+        retired; // another state is the newest; closed when the last generation of this one has gone
     bridge_t *older;      // the state before this one, if it is not closed yet
     io_timer_t end_timer; // of its end
     char code_hash[65];   // of the plugins' code it runs; "" none was read

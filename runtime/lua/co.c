@@ -48,7 +48,8 @@ typedef struct current {
 
 static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
 {
-    current_t saved = {.active = bridge_enter(b), .task = b->task, .thread = b->thread, .state = b->state};
+    current_t saved = {
+        .active = bridge_enter(b), .task = b->task, .thread = b->thread, .state = b->state};
     if (!b->task) {
         b->wall_us = clock_wall_us();
         b->running_L = b->L;

@@ -207,8 +207,8 @@ static int l_find_entity(lua_State *L)
 
 static int l_raw_entities(lua_State *L)
 {
-    static const char *const NAMES[] = {"consumer_groups", "vaults", "ca_certificates",
-                                        "code",            "secrets", NULL};
+    static const char *const NAMES[] = {"consumer_groups", "vaults", "ca_certificates", "code",
+                                        "secrets",         NULL};
     const generation_t *g = check_generation(L);
     const str_t texts[] = {g->consumer_groups_json, g->vaults_json, g->ca_certificates_json,
                            g->code_json, g->secrets_json};

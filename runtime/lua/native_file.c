@@ -17,7 +17,7 @@ enum { FILES_MAX = 64, RETRY_US = 1000 * 1000 };
 typedef struct file {
     char *path;
     size_t path_n;
-    access_log_t *log;  // NULL: could not be opened; asked for again at retry_us
+    access_log_t *log; // NULL: could not be opened; asked for again at retry_us
     uint64_t retry_us, used_us;
 } file_t;
 
@@ -99,7 +99,8 @@ static void open_file(file_t *f, uint64_t now_us)
     f->log = access_log_open(worker_self->loop, str_make(f->path, f->path_n), &err);
     if (!f->log) {
         f->retry_us = now_us + RETRY_US;
-        log_write(LOG_ERR, "log %s cannot be opened: %s; lines are dropped", f->path, err ? strerror(-err) : "not a file");
+        log_write(LOG_ERR, "log %s cannot be opened: %s; lines are dropped", f->path,
+                  err ? strerror(-err) : "not a file");
     }
 }
 

@@ -17,7 +17,7 @@ enum { TICK_MS = 20 };
 
 static pthread_t lua_thread; // the one that runs Lua
 static volatile sig_atomic_t armed;
-static volatile uint64_t counted_run;  // the run that `ticks` is of
+static volatile uint64_t counted_run; // the run that `ticks` is of
 static volatile unsigned ticks;
 
 static void on_sample(void *data, lua_State *L, int samples, int vmstate)

@@ -67,12 +67,9 @@ TEST(flags_beat_the_environment_which_beats_the_file)
     const char *file =
         write_file("log_level: info\nworkers: 3\nkeepalive_timeout: 5s\ndrain_delay: 10s\n");
     char *flags[] = {"log-level=debug"};
-    char *env[] = {"MOONGATE_LOG_LEVEL=warn",
-                   "KONG_NGINX_WORKER_PROCESSES=7",
-                   "MOONGATE_WORKERS=5",
-                   "MOONGATE_AI_MODEL_MISMATCH=replace",
-                   "KONG_PREFIX=/run/k",
-                   NULL};
+    char *env[] = {"MOONGATE_LOG_LEVEL=warn", "KONG_NGINX_WORKER_PROCESSES=7",
+                   "MOONGATE_WORKERS=5",      "MOONGATE_AI_MODEL_MISMATCH=replace",
+                   "KONG_PREFIX=/run/k",      NULL};
     if (!CHECK(load(&s, file, flags, 1, env)))
         return;
     CHECK_EQ_STR(s.log_level, "debug");

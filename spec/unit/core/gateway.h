@@ -30,23 +30,23 @@ enum { STRESSED = 0 };
 
 // The other end of a connection of the gateway.
 typedef struct peer {
-    int fd;       // -1: free
+    int fd; // -1: free
     buf_t in;
     bool eof, reset;
-    bool deaf;    // does not read
+    bool deaf; // does not read
 } peer_t;
 
 typedef struct gateway {
     worker_t w;
     settings_t settings;
     listener_t *listener;
-    int fd, up_fd;                  // listening: the gateway, the upstream
+    int fd, up_fd; // listening: the gateway, the upstream
     uint16_t port, up_port;
     peer_t peers[PEERS_MAX];
     unsigned n_logged;
-    uint16_t logged[LOGGED_MAX];    // statuses in the order of the log phase
+    uint16_t logged[LOGGED_MAX]; // statuses in the order of the log phase
     bool aborted[LOGGED_MAX];
-    bool tap_hides;                 // requests get a tap that hides usage
+    bool tap_hides; // requests get a tap that hides usage
     bool tap;
 } gateway_t;
 
@@ -98,15 +98,20 @@ static uint16_t gw_listen(int *fd)
 
 static str_t gw_document(char out[1024], uint16_t up_port)
 {
-    int n = snprintf(out, 1024,
-                     "{\"format\":1,\"services\":[{\"id\":\"s\",\"name\":\"s\",\"protocol\":\"http\",\"host\":\"127.0.0.1\","
-                     "\"port\":%u,\"retries\":1,\"connect_timeout\":1000,\"write_timeout\":1000,\"read_timeout\":1000}],"
-                     "\"routes\":[{\"id\":\"r\",\"name\":\"r\",\"service\":1,\"protocols\":[\"http\"],\"paths\":[\"/\"],"
-                     "\"strip_path\":false},{\"id\":\"n\",\"name\":\"n\",\"service\":null,\"protocols\":[\"http\"],"
-                     "\"paths\":[\"/none\"]}],"
-                     "\"plugins\":[{\"id\":\"p\",\"name\":\"log\",\"enabled\":true,\"config\":{}}],"
-                     "\"consumers\":[],\"credentials\":[],\"upstreams\":[],\"certificates\":[]}",
-                     up_port);
+    int n =
+        snprintf(out, 1024,
+                 "{\"format\":1,\"services\":[{\"id\":\"s\",\"name\":\"s\",\"protocol\":"
+                 "\"http\",\"host\":\"127.0.0.1\","
+                 "\"port\":%u,\"retries\":1,\"connect_timeout\":1000,\"write_timeout\":1000,"
+                 "\"read_timeout\":1000}],"
+                 "\"routes\":[{\"id\":\"r\",\"name\":\"r\",\"service\":1,\"protocols\":["
+                 "\"http\"],\"paths\":[\"/\"],"
+                 "\"strip_path\":false},{\"id\":\"n\",\"name\":\"n\",\"service\":null,"
+                 "\"protocols\":[\"http\"],"
+                 "\"paths\":[\"/none\"]}],"
+                 "\"plugins\":[{\"id\":\"p\",\"name\":\"log\",\"enabled\":true,\"config\":{}}],"
+                 "\"consumers\":[],\"credentials\":[],\"upstreams\":[],\"certificates\":[]}",
+                 up_port);
     return str_make(out, (size_t)n);
 }
 
@@ -134,10 +139,15 @@ static void gw_open(gateway_t *g, char **settings)
     script.install = gw_install;
     script.enter_access = gw_access;
     str_t d = gw_document(document, g->up_port);
-    worker_opts_t o = {.settings = &g->settings, .script = &script, .document = d.p, .document_n = d.n, .control_fd = -1};
+    worker_opts_t o = {.settings = &g->settings,
+                       .script = &script,
+                       .document = d.p,
+                       .document_n = d.n,
+                       .control_fd = -1};
     if (!CHECK_EQ_INT(worker_open(&g->w, &o, why, sizeof why), 0))
         TEST_NOTE("%s", why);
-    g->listener = listener_start(g->w.loop, &(listener_opts_t){.fd = g->fd, .on_accept = gw_on_accept, .arg = &g->w});
+    g->listener = listener_start(
+        g->w.loop, &(listener_opts_t){.fd = g->fd, .on_accept = gw_on_accept, .arg = &g->w});
 }
 
 // ---- peers ----
@@ -158,7 +168,9 @@ static peer_t *gw_peer(gateway_t *g, int fd)
 
 static peer_t *gw_dial(gateway_t *g)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(g->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons(g->port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK_EQ_INT(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
     return gw_peer(g, fd);
@@ -284,7 +296,7 @@ static void gw_close(gateway_t *g)
     GW_UNTIL(g, g->w.n_conns == 0 && !loop_lingers(g->w.loop));
     CHECK_EQ_INT(g->w.n_requests, 0);
     listener_stop(g->listener);
-    worker_close(&g->w);  // asserts that nothing is left
+    worker_close(&g->w); // asserts that nothing is left
     settings_dispose(&g->settings);
     close(g->fd);
     close(g->up_fd);
@@ -293,4 +305,5 @@ static void gw_close(gateway_t *g)
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST(path, n) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " n "\r\n\r\n"
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define STREAM_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define STREAM_HEAD                                                                            \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

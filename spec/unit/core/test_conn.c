@@ -76,7 +76,7 @@ TEST(what_is_pipelined_is_bounded_and_not_lost)
     gw_pass(&g, 50);
     conn_t *conn = CONTAINER_OF(g.w.conns.next, conn_t, links);
     CHECK(conn->in_n <= 128 * 1024 && conn->in_n > 0);
-    hang_up(c);  // seen although the connection is not read
+    hang_up(c); // seen although the connection is not read
     GW_UNTIL(&g, g.n_logged == 1);
     CHECK_EQ_INT(g.logged[0], 499);
     GW_UNTIL(&g, u->eof || u->reset);
@@ -126,11 +126,11 @@ TEST(the_deadline_of_a_head_is_absolute_and_its_own)
         CHECK(clock_mono_us() - from >= 95000);
         CHECK(clock_mono_us() - from < 2000000);
         c = gw_dial(&g);
-        say(c, GET("/none"));  // the second round's head comes on a kept connection
+        say(c, GET("/none")); // the second round's head comes on a kept connection
         GW_UNTIL(&g, heard(c, "503"));
         forget(c);
     }
-    CHECK_EQ_INT(g.n_logged, 2);  // heads that were none belong to no route
+    CHECK_EQ_INT(g.n_logged, 2); // heads that were none belong to no route
     gw_close(&g);
 }
 
@@ -155,7 +155,8 @@ TEST(a_bad_head_is_answered_even_to_one_who_sends_on)
     gw_open(&g, (char *[]){"head_max_bytes=1024", "target_max_bytes=256", NULL});
     static const struct {
         const char *head, *answer;
-    } CASES[] = {{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "}, {"GET /", "HTTP/1.1 414 "},
+    } CASES[] = {{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "},
+                 {"GET /", "HTTP/1.1 414 "},
                  {"GET / HTTP/1.1\r\nA: ", "HTTP/1.1 431 "}};
     char junk[100000];
     memset(junk, 'x', sizeof junk);
@@ -219,10 +220,10 @@ TEST(one_who_ends_its_side_still_gets_what_is_queued)
     memset(page + n, 'y', N);
     (void)u;
     request_t *r = CONTAINER_OF(g.w.requests.next, request_t, links);
-    respond_exit(r, 200, str_make(page + n, N), STR(""));  // 6 MiB queued at once
+    respond_exit(r, 200, str_make(page + n, N), STR("")); // 6 MiB queued at once
     CHECK_EQ_INT(g.n_logged, 1);
     shutdown(c->fd, SHUT_WR);
-    gw_pass(&g, 300);  // longer than the linger: nothing is dropped
+    gw_pass(&g, 300); // longer than the linger: nothing is dropped
     c->deaf = false;
     GW_UNTIL(&g, c->eof || c->reset);
     CHECK(!c->reset);
@@ -245,7 +246,7 @@ TEST(a_slow_reader_is_kept_while_it_reads_and_cut_when_it_stops)
     respond_exit(r, 200, str_make(body, sizeof body), STR(""));
     size_t got = 0;
     static char bytes[600000];
-    for (int i = 0; i < 8; i++) {  // well over send_timeout in all
+    for (int i = 0; i < 8; i++) { // well over send_timeout in all
         gw_pass(&g, 60);
         ssize_t k = recv(c->fd, bytes, sizeof bytes, 0);
         got += k > 0 ? (size_t)k : 0;
@@ -270,7 +271,8 @@ TEST(a_drained_queue_leaves_the_keep_alive_deadline_alone)
     peer_t *u = gw_accept(&g);
     GW_UNTIL(&g, heard(u, "GET /big"));
     static char body[5 << 20];
-    respond_exit(CONTAINER_OF(g.w.requests.next, request_t, links), 200, str_make(body, sizeof body), STR(""));
+    respond_exit(CONTAINER_OF(g.w.requests.next, request_t, links), 200,
+                 str_make(body, sizeof body), STR(""));
     gw_pass(&g, 20);
     c->deaf = false;
     GW_UNTIL(&g, c->in.n > sizeof body);
@@ -333,7 +335,7 @@ TEST(drain_tells_and_waits)
     say(u, OK_2);
     GW_UNTIL(&g, busy->eof);
     CHECK(heard(busy, "Connection: close") && ends_with(busy, "ok"));
-    CHECK(!g.w.stopping);  // a head is on its way
+    CHECK(!g.w.stopping); // a head is on its way
     say(half, "Host: a\r\n\r\n");
     GW_UNTIL(&g, half->eof);
     CHECK(heard(half, "503") && heard(half, "Connection: close"));
@@ -357,6 +359,7 @@ TEST(the_end_of_a_drain_ends_streams_between_events)
     worker_drain(&g.w);
     GW_UNTIL(&g, g.w.stopping);
     GW_UNTIL(&g, c->eof);
-    CHECK(heard(c, "data: a\r\n2\r\n\n\n\r\n") && heard(c, "gateway_shutdown") && ends_with(c, "0\r\n\r\n"));
+    CHECK(heard(c, "data: a\r\n2\r\n\n\n\r\n") && heard(c, "gateway_shutdown") &&
+          ends_with(c, "0\r\n\r\n"));
     gw_close(&g);
 }

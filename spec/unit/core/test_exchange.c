@@ -61,7 +61,7 @@ TEST(the_keep_alive_race)
     for (size_t i = 0; i < sizeof RACES / sizeof *RACES; i++) {
         const race_t *race = &RACES[i];
         if (STRESSED && strstr(race->request, "Content-Length"))
-            continue;  // its body streams, so it cannot be sent again
+            continue; // its body streams, so it cannot be sent again
         gateway_t g;
         gw_open(&g, (char *[]){(char *)race->settings, NULL});
         peer_t *c = gw_dial(&g), *u = warm(&g, c);
@@ -122,26 +122,40 @@ TEST(nothing_is_sent_again_once_a_byte_has_come)
 }
 
 typedef struct answer {
-    const char *name, *request, *bytes, *want_end;  // want_end: how the client's bytes end
-    bool close, kept;  // close: the upstream closes; kept: the connection goes to the pool
+    const char *name, *request, *bytes, *want_end; // want_end: how the client's bytes end
+    bool close, kept; // close: the upstream closes; kept: the connection goes to the pool
 } answer_t;
 
 static const answer_t ANSWERS[] = {
     {"counted", GET("/x"), OK_2, "\r\n\r\nok", false, true},
-    {"empty", GET("/x"), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "\r\n\r\n", false, true},
-    {"chunked", GET("/x"), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: x\r\n\r\n", "2\r\nok\r\n0\r\n\r\n", false, true},
+    {"empty", GET("/x"), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "\r\n\r\n", false,
+     true},
+    {"chunked", GET("/x"),
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: x\r\n\r\n",
+     "2\r\nok\r\n0\r\n\r\n", false, true},
     {"closed just after", GET("/x"), OK_2, "\r\n\r\nok", true, false},
-    {"said to close", GET("/x"), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok", false, false},
-    {"HTTP/1.0", GET("/x"), "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok", false, false},
-    {"HTTP/1.0 kept", GET("/x"), "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok", false, true},
-    {"until close", GET("/x"), "HTTP/1.0 200 OK\r\n\r\nok", "2\r\nok\r\n0\r\n\r\n", true, false},
-    {"until close, empty", GET("/x"), "HTTP/1.1 200 OK\r\n\r\n", "\r\n\r\n0\r\n\r\n", true, false},
-    {"garbage behind", GET("/x"), OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "\r\n\r\nok", false, false},
+    {"said to close", GET("/x"),
+     "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok", false,
+     false},
+    {"HTTP/1.0", GET("/x"), "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok",
+     false, false},
+    {"HTTP/1.0 kept", GET("/x"),
+     "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok",
+     false, true},
+    {"until close", GET("/x"), "HTTP/1.0 200 OK\r\n\r\nok", "2\r\nok\r\n0\r\n\r\n", true,
+     false},
+    {"until close, empty", GET("/x"), "HTTP/1.1 200 OK\r\n\r\n", "\r\n\r\n0\r\n\r\n", true,
+     false},
+    {"garbage behind", GET("/x"), OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+     "\r\n\r\nok", false, false},
     {"HEAD with a body", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", OK_2, "\r\n\r\n", false, false},
-    {"HEAD", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "\r\n\r\n", false, true},
-    {"204 with a body", GET("/x"), "HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\n", false, false},
+    {"HEAD", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "\r\n\r\n", false, true},
+    {"204 with a body", GET("/x"), "HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\n",
+     false, false},
     {"304", GET("/x"), "HTTP/1.1 304 No\r\nETag: a\r\n\r\n", "\r\n\r\n", false, true},
-    {"1xx first", GET("/x"), "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: a\r\n\r\n" OK_2, "\r\n\r\nok", false, true},
+    {"1xx first", GET("/x"), "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: a\r\n\r\n" OK_2,
+     "\r\n\r\nok", false, true},
     {"no field lines", GET("/x"), "HTTP/1.1 204 No\r\n\r\n", "\r\n\r\n", false, true},
 };
 
@@ -164,14 +178,15 @@ TEST(answers_whole_and_in_any_pieces)
             gw_turn(&g);
             gw_turn(&g);
             if (u->eof || u->reset || g.n_logged)
-                goto done;  // it was complete before the garbage
+                goto done; // it was complete before the garbage
             peer_send(u, a->bytes + cut, n - cut);
             if (a->close)
                 shutdown(u->fd, SHUT_WR);
             GW_UNTIL(&g, g.n_logged == 1);
             GW_UNTIL(&g, ends_with(c, a->want_end));
             gw_pass(&g, 3);
-            bool ok = CHECK_EQ_INT(g.w.n_conns, 1) && CHECK(!c->eof) && CHECK_EQ_INT(pools_idle(g.w.pools), a->kept) &&
+            bool ok = CHECK_EQ_INT(g.w.n_conns, 1) && CHECK(!c->eof) &&
+                      CHECK_EQ_INT(pools_idle(g.w.pools), a->kept) &&
                       CHECK(!heard(c, "Connection: close")) && CHECK(!heard(c, "evil"));
             if (!ok)
                 TEST_NOTE("%s, cut at %zu", a->name, cut);
@@ -183,13 +198,14 @@ TEST(answers_whole_and_in_any_pieces)
 
 typedef struct cut {
     const char *name, *bytes;
-    bool reset_seen;  // only a reset tells the client
+    bool reset_seen; // only a reset tells the client
 } cut_t;
 
 static const cut_t CUTS[] = {
     {"counted", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", false},
     {"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", false},
-    {"between chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", false},
+    {"between chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+     false},
 };
 
 TEST(a_cut_answer_never_ends_well)
@@ -246,7 +262,7 @@ TEST(an_early_answer_is_passed_on_and_the_connection_told_nothing_wrong)
     CHECK(heard(c, "HTTP/1.1 413 "));
     GW_UNTIL(&g, u->eof || u->reset);
     static char more[100000];
-    for (int i = 0; i < 10; i++) {  // the client sends on: it is not reset while it does
+    for (int i = 0; i < 10; i++) { // the client sends on: it is not reset while it does
         (void)send(c->fd, more, sizeof more, MSG_NOSIGNAL);
         gw_turn(&g);
     }
@@ -266,7 +282,7 @@ TEST(both_directions_at_once_are_bounded)
     peer_t *u = gw_accept(&g);
     GW_UNTIL(&g, heard(u, "\r\n\r\n"));
     u->deaf = true;
-    say(u, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");  // answers, but reads no more
+    say(u, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok"); // answers, but reads no more
     GW_UNTIL(&g, heard(c, "ok"));
     static char block[1 << 20];
     size_t sent = 0;
@@ -287,7 +303,7 @@ TEST(both_directions_at_once_are_bounded)
 TEST(a_client_that_sends_slowly_is_no_fault_of_the_upstream)
 {
     gateway_t g;
-    gw_open(&g, NULL);  // read_timeout 1 s
+    gw_open(&g, NULL); // read_timeout 1 s
     peer_t *c = gw_dial(&g);
     say(c, POST("/x", "4"));
     peer_t *u = gw_accept(&g);
@@ -342,7 +358,8 @@ TEST(a_client_that_leaves_is_a_499_and_takes_the_upstream_along)
             hang_up(c);
         GW_UNTIL(&g, u->eof || u->reset);
         CHECK(clock_mono_us() - from < 200000);
-        bool ok = CHECK_EQ_INT(g.n_logged, 1) && CHECK_EQ_INT(g.logged[0], 499) && CHECK(g.aborted[0]);
+        bool ok = CHECK_EQ_INT(g.n_logged, 1) && CHECK_EQ_INT(g.logged[0], 499) &&
+                  CHECK(g.aborted[0]);
         if (!ok)
             TEST_NOTE("%s", l->name);
         gw_close(&g);
@@ -357,7 +374,7 @@ TEST(a_client_that_leaves_after_its_answer_had_one)
     say(c, POST("/none", "1000") "abc");
     GW_UNTIL(&g, heard(c, "request_id"));
     CHECK(!heard(c, "Connection: close"));
-    CHECK_EQ_INT(g.n_logged, 0);  // the rest of the body saves the connection
+    CHECK_EQ_INT(g.n_logged, 0); // the rest of the body saves the connection
     hang_up(c);
     GW_UNTIL(&g, g.n_logged == 1);
     CHECK_EQ_INT(g.logged[0], 503);
@@ -379,9 +396,11 @@ TEST(expect_100_continue)
     GW_UNTIL(&g, ends_with(c, "ok"));
     CHECK_EQ_INT(count(c, "100 Continue"), 1);
     forget(c);
-    say(c, "POST /none HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    say(c,
+        "POST /none HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     GW_UNTIL(&g, c->eof);
-    CHECK(heard(c, "HTTP/1.1 503 ") && heard(c, "Connection: close") && !heard(c, "100 Continue"));
+    CHECK(heard(c, "HTTP/1.1 503 ") && heard(c, "Connection: close") &&
+          !heard(c, "100 Continue"));
     gw_close(&g);
 }
 
@@ -397,8 +416,10 @@ TEST(hidden_usage_changes_the_framing_only)
     peer_t *u = gw_accept(&g);
     GW_UNTIL(&g, heard(u, "\r\n\r\n"));
     say(u, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 76\r\n\r\n"
-           "data: {\"choices\":[{}]}\n\ndata: {\"choices\":[],\"usage\":{\"a\":1}}\n\ndata: [DONE]\n\n");
+           "data: {\"choices\":[{}]}\n\ndata: {\"choices\":[],\"usage\":{\"a\":1}}\n\ndata: "
+           "[DONE]\n\n");
     GW_UNTIL(&g, ends_with(c, "data: [DONE]\n\n\r\n0\r\n\r\n"));
-    CHECK(heard(c, "Transfer-Encoding: chunked") && !heard(c, "Content-Length") && !heard(c, "usage"));
+    CHECK(heard(c, "Transfer-Encoding: chunked") && !heard(c, "Content-Length") &&
+          !heard(c, "usage"));
     gw_close(&g);
 }

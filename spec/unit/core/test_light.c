@@ -42,13 +42,13 @@ TEST(a_quiet_stream_gives_its_memory_back)
         say(u, EVENT("9", "b") EVENT("9", "c"));
         GW_UNTIL(&g, ends_with(c, "data: c\n\n\r\n"));
     }
-    CHECK_EQ_INT(arena_size(&r->arena), 0);  // however long it lasts
+    CHECK_EQ_INT(arena_size(&r->arena), 0); // however long it lasts
     say(u, LAST_CHUNK);
     GW_UNTIL(&g, ends_with(c, LAST_CHUNK));
     GW_UNTIL(&g, g.w.n_requests == 0 && pools_idle(g.w.pools) == 1);
     forget(c);
     forget(u);
-    say(c, GET("/next"));  // the connection goes on
+    say(c, GET("/next")); // the connection goes on
     GW_UNTIL(&g, heard(u, "GET /next HTTP/1.1\r\n"));
     say(u, OK_2);
     GW_UNTIL(&g, ends_with(c, "ok"));
@@ -96,11 +96,12 @@ TEST(what_may_still_be_read_is_not_given_back)
     gateway_t g;
     gw_open(&g, NULL);
     peer_t *c = gw_dial(&g), *u;
-    request_t *r = under_way(&g, c, &u, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhi");
+    request_t *r =
+        under_way(&g, c, &u, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhi");
     r->phases = 0;
     say(u, STREAM_HEAD EVENT("9", "a"));
     GW_UNTIL(&g, ends_with(c, "data: a\n\n\r\n"));
-    CHECK(!r->light);  // its body goes on
+    CHECK(!r->light); // its body goes on
     say(c, "ho");
     GW_UNTIL(&g, ends_with(u, "ho"));
     say(u, EVENT("9", "b"));
@@ -121,7 +122,8 @@ static str_t in(request_t *r, const char *text)
 static void add_try(request_t *r, const char *ip, int err)
 {
     try_record_t *t = arena_zalloc(&r->arena, sizeof *t);
-    *t = (try_record_t){.next = r->tries, .ip = in(r, ip), .port = 80, .err = err, .at_us = 5000000};
+    *t = (try_record_t){
+        .next = r->tries, .ip = in(r, ip), .port = 80, .err = err, .at_us = 5000000};
     r->tries = t;
     r->n_tries++;
 }
@@ -136,10 +138,21 @@ static request_t *streaming(worker_t *w, generation_t *gen)
 {
     request_t *r = calloc(1, sizeof *r);
     arena_init(&r->arena);
-    *r = (request_t){.worker = w, .gen = gen, .id = "0123456789abcdef0123456789abcdef", .start_us = 1000000,
-                     .upstream_start_us = 1003000, .end_us = 1061000, .client_ip = "192.0.2.7", .status = 200,
-                     .upstream_status = 200, .source = SOURCE_SERVICE, .consumer = -1, .credential = -1,
-                     .head_sent = true, .holds = 1, .body.complete = true};
+    *r = (request_t){.worker = w,
+                     .gen = gen,
+                     .id = "0123456789abcdef0123456789abcdef",
+                     .start_us = 1000000,
+                     .upstream_start_us = 1003000,
+                     .end_us = 1061000,
+                     .client_ip = "192.0.2.7",
+                     .status = 200,
+                     .upstream_status = 200,
+                     .source = SOURCE_SERVICE,
+                     .consumer = -1,
+                     .credential = -1,
+                     .head_sent = true,
+                     .holds = 1,
+                     .body.complete = true};
     str_t target = in(r, "/a%20b?x=1&apikey=s");
     r->head.target = target;
     r->head.raw_path = str_make(target.p, 6);
@@ -183,7 +196,7 @@ static void check_copy(uint32_t phases, const char *access_log)
     CHECK_EQ_STR(headers_get(&r->head.headers, HDR_HOST), STR("api.test"));
     CHECK(!headers_find(&r->head.headers, HDR_OTHER, STR("X-Gone"), 0));
     CHECK_EQ_INT(r->upstream_headers.n, phases & PHASE_LOG ? 1 : 0);
-    CHECK(!request_lighten(r));  // once is enough
+    CHECK(!request_lighten(r)); // once is enough
     buf_dispose(&before);
     buf_dispose(&after);
     arena_dispose(&r->arena);

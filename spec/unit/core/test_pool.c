@@ -64,7 +64,8 @@ TEST(an_idle_one_ends_in_time_or_with_its_peer)
     enum { TIME, CLOSE, RESET, BYTES, WAYS };
     for (int way = 0; way < WAYS; way++) {
         gateway_t g;
-        gw_open(&g, (char *[]){way == TIME ? "upstream_keepalive=40" : "upstream_keepalive=60s", NULL});
+        gw_open(&g, (char *[]){way == TIME ? "upstream_keepalive=40" : "upstream_keepalive=60s",
+                               NULL});
         peer_t *c[2], *u[2];
         fill(&g, c, u, 2);
         CHECK_EQ_INT(pools_idle(g.w.pools), 2);

@@ -8,7 +8,7 @@ static request_t *waiting_request(gateway_t *g, peer_t *c, const char *text)
     GW_UNTIL(g, heard(u, "\r\n\r\n"));
     request_t *r = CONTAINER_OF(g->w.requests.next, request_t, links);
     request_hold(r);
-    exchange_detach(r);  // a plugin answers instead
+    exchange_detach(r); // a plugin answers instead
     return r;
 }
 
@@ -24,10 +24,13 @@ static const exit_row_t EXITS[] = {
     {GET("/x"), 200, "", "Content-Length: 0\r\n", "\r\n\r\n", false},
     {GET("/x"), 204, "hi", "HTTP/1.1 204 No Content\r\n", "\r\n\r\n", false},
     {GET("/x"), 304, "hi", "HTTP/1.1 304 Not Modified\r\n", "\r\n\r\n", false},
-    {"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", 200, "hi", "Content-Length: 2\r\n", "\r\n\r\n", false},
+    {"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", 200, "hi", "Content-Length: 2\r\n", "\r\n\r\n",
+     false},
     {"GET /x HTTP/1.0\r\n\r\n", 200, "hi", "Connection: close\r\n", "\r\n\r\nhi", true},
-    {"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "hi", "Connection: keep-alive\r\n", "\r\n\r\nhi", false},
-    {"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200, "hi", "Connection: close\r\n", "\r\n\r\nhi", true},
+    {"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "hi",
+     "Connection: keep-alive\r\n", "\r\n\r\nhi", false},
+    {"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200, "hi",
+     "Connection: close\r\n", "\r\n\r\nhi", true},
 };
 
 TEST(whole_responses)
@@ -43,7 +46,8 @@ TEST(whole_responses)
         GW_UNTIL(&g, ends_with(c, row->want_end));
         gw_pass(&g, 5);
         bool ok = CHECK(heard(c, row->want_line)) && CHECK_EQ_INT(c->eof, row->closes) &&
-                  CHECK_EQ_INT(heard(c, "Connection: close"), row->closes) && CHECK(!heard(c, "chunked")) &&
+                  CHECK_EQ_INT(heard(c, "Connection: close"), row->closes) &&
+                  CHECK(!heard(c, "chunked")) &&
                   CHECK(row->status != 204 || !heard(c, "Content-Length"));
         if (!ok)
             TEST_NOTE("%u for %s", row->status, row->request);
@@ -58,9 +62,9 @@ TEST(a_response_in_pieces)
     peer_t *c = gw_dial(&g);
     request_t *r = waiting_request(&g, c, GET("/x"));
     CHECK_EQ_INT(respond_begin(r, 200, UINT64_MAX), 0);
-    for (int i = 0; i < 40; i++)  // more slices than are gathered at once
+    for (int i = 0; i < 40; i++) // more slices than are gathered at once
         CHECK_EQ_INT(respond_body(r, STR("ab")), 0);
-    CHECK_EQ_INT(respond_body(r, STR("")), 0);  // is no end
+    CHECK_EQ_INT(respond_body(r, STR("")), 0); // is no end
     respond_end(r);
     request_drop(r);
     GW_UNTIL(&g, ends_with(c, "2\r\nab\r\n0\r\n\r\n"));
@@ -95,7 +99,7 @@ TEST(an_abort_is_seen)
         CHECK_EQ_INT(respond_body(r, STR("ab")), 0);
         respond_flush(r);
         GW_UNTIL(&g, heard(c, "ab"));
-        respond_error(r, 500, NULL);  // the head is out
+        respond_error(r, 500, NULL); // the head is out
         request_drop(r);
         GW_UNTIL(&g, c->eof || c->reset);
         CHECK(i == 0 || c->reset);
@@ -144,7 +148,8 @@ TEST(field_lines_cannot_be_split)
     CHECK(respond_header_set(r, STR("X-A"), STR("b\r\nX-Evil: 1")) != 0);
     CHECK(respond_header_add(r, STR("X A"), STR("b")) != 0);
     CHECK(respond_header_add(r, STR(""), STR("b")) != 0);
-    CHECK_EQ_INT(respond_header_set(r, STR("Content-Length"), STR("99")), 0);  // framing is ours all the same
+    CHECK_EQ_INT(respond_header_set(r, STR("Content-Length"), STR("99")),
+                 0); // framing is ours all the same
     CHECK_EQ_INT(respond_header_set(r, STR("Transfer-Encoding"), STR("chunked")), 0);
     CHECK_EQ_INT(respond_header_set(r, STR("Connection"), STR("upgrade")), 0);
     CHECK_EQ_INT(respond_header_add(r, STR("X-B"), STR("1")), 0);
@@ -153,21 +158,24 @@ TEST(field_lines_cannot_be_split)
     respond_exit(r, 200, STR("hi"), STR("text/plain"));
     request_drop(r);
     GW_UNTIL(&g, ends_with(c, "\r\n\r\nhi"));
-    CHECK(!heard(c, "Evil") && !heard(c, "Content-Length: 99") && !heard(c, "chunked") && !heard(c, "upgrade"));
-    CHECK(heard(c, "Content-Length: 2\r\n") && heard(c, "X-B: 1\r\n") && heard(c, "X-B: 2\r\n") && !heard(c, "X-C"));
+    CHECK(!heard(c, "Evil") && !heard(c, "Content-Length: 99") && !heard(c, "chunked") &&
+          !heard(c, "upgrade"));
+    CHECK(heard(c, "Content-Length: 2\r\n") && heard(c, "X-B: 1\r\n") &&
+          heard(c, "X-B: 2\r\n") && !heard(c, "X-C"));
     gw_close(&g);
 }
 
 typedef struct unread_row {
-    const char *request, *rest;  // rest: what makes the body whole; NULL: it stays away
+    const char *request, *rest; // rest: what makes the body whole; NULL: it stays away
     bool closes;
 } unread_row_t;
 
 static const unread_row_t UNREAD[] = {
-    {POST("/none", "5") "ab", "cde", false},                          // little is left: it is read off
-    {"POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "0\r\n\r\n", false},
-    {POST("/none", "5") "ab", NULL, true},                            // until body_timeout
-    {POST("/none", "500000") "ab", NULL, true},                       // too much
+    {POST("/none", "5") "ab", "cde", false}, // little is left: it is read off
+    {"POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+     "0\r\n\r\n", false},
+    {POST("/none", "5") "ab", NULL, true},      // until body_timeout
+    {POST("/none", "500000") "ab", NULL, true}, // too much
     {"POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", NULL, true},
 };
 
@@ -234,7 +242,8 @@ TEST(errors_speak_the_media_type_asked_for)
     static const char *const ROWS[][2] = {
         {"", "application/json; charset=utf-8"},
         {"Accept: text/html\r\n", "text/html; charset=utf-8"},
-        {"Accept: text/plain;q=0.5, application/xml;q=0.9\r\n", "application/xml; charset=utf-8"},
+        {"Accept: text/plain;q=0.5, application/xml;q=0.9\r\n",
+         "application/xml; charset=utf-8"},
         {"Accept: image/png\r\n", "application/json; charset=utf-8"},
     };
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
@@ -242,7 +251,8 @@ TEST(errors_speak_the_media_type_asked_for)
         char request[200];
         gw_open(&g, NULL);
         peer_t *c = gw_dial(&g);
-        snprintf(request, sizeof request, "GET /none HTTP/1.1\r\nHost: a\r\n%s\r\n", ROWS[i][0]);
+        snprintf(request, sizeof request, "GET /none HTTP/1.1\r\nHost: a\r\n%s\r\n",
+                 ROWS[i][0]);
         say(c, request);
         GW_UNTIL(&g, heard(c, "no Service found"));
         CHECK(heard(c, ROWS[i][1]));

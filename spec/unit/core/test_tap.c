@@ -4,36 +4,58 @@
 #include "base/buf.h"
 #include "core/tap.h"
 
-#define CHUNK(inside) "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4o-mini\"," inside "}\n\n"
-#define DELTA(text) CHUNK("\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"},\"finish_reason\":null}],\"usage\":null")
-#define FINISH CHUNK("\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null")
-#define COUNTS(p, c, t) "{\"prompt_tokens\":" p ",\"completion_tokens\":" c ",\"total_tokens\":" t "," \
-    "\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":2}}"
+#define CHUNK(inside)                                                                          \
+    "data: "                                                                                   \
+    "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4o-mini\"," inside    \
+    "}\n\n"
+#define DELTA(text)                                                                            \
+    CHUNK("\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text                           \
+          "\"},\"finish_reason\":null}],\"usage\":null")
+#define FINISH                                                                                 \
+    CHUNK("\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":"     \
+          "null")
+#define COUNTS(p, c, t)                                                                        \
+    "{\"prompt_tokens\":" p ",\"completion_tokens\":" c ",\"total_tokens\":" t ","             \
+    "\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{"          \
+    "\"reasoning_tokens\":2}}"
 #define USAGE(p, c, t) CHUNK("\"choices\":[],\"usage\":" COUNTS(p, c, t))
 #define DONE "data: [DONE]\n\n"
 
 typedef struct row {
-    const char *name, *in, *hidden;  // hidden: what goes on with hide_usage; NULL: everything
+    const char *name, *in, *hidden; // hidden: what goes on with hide_usage; NULL: everything
     int prompt, total, events;
 } row_t;
 
 static const row_t ROWS[] = {
-    {"OpenAI", DELTA("Hel") DELTA("lo") FINISH USAGE("9", "12", "21") DONE, DELTA("Hel") DELTA("lo") FINISH DONE, 9, 21, 4},
+    {"OpenAI", DELTA("Hel") DELTA("lo") FINISH USAGE("9", "12", "21") DONE,
+     DELTA("Hel") DELTA("lo") FINISH DONE, 9, 21, 4},
     {"usage repeated", DELTA("a") USAGE("9", "1", "10") DELTA("b") USAGE("9", "2", "11") DONE,
      DELTA("a") DELTA("b") DONE, 9, 11, 4},
     {"two in a row", USAGE("9", "1", "10") USAGE("9", "2", "11") FINISH, FINISH, 9, 11, 3},
     {"usage with the finish",
-     DELTA("a") CHUNK("\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":" COUNTS("9", "1", "10")) DONE,
+     DELTA("a") CHUNK("\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],"
+                      "\"usage\":" COUNTS("9", "1", "10")) DONE,
      NULL, 9, 10, 2},
-    {"first event without choices", CHUNK("\"choices\":[],\"prompt_filter_results\":[]") DELTA("a") DONE, NULL, -1, -1, 2},
-    {"comments and other fields", ": ping\n\nevent: x\nid: 1\n" DELTA("a") ":p\n" USAGE("9", "1", "10") "retry: 1\n\n" DONE,
+    {"first event without choices",
+     CHUNK("\"choices\":[],\"prompt_filter_results\":[]") DELTA("a") DONE, NULL, -1, -1, 2},
+    {"comments and other fields",
+     ": ping\n\nevent: x\nid: 1\n" DELTA("a") ":p\n" USAGE("9", "1", "10") "retry: 1\n\n" DONE,
      ": ping\n\nevent: x\nid: 1\n" DELTA("a") "retry: 1\n\n" DONE, 9, 10, 2},
-    {"BOM", "\xef\xbb\xbf" DELTA("a") USAGE("9", "1", "10") DONE, "\xef\xbb\xbf" DELTA("a") DONE, 9, 10, 2},
-    {"BOM and usage first", "\xef\xbb\xbf" USAGE("9", "1", "10") DONE, "\xef\xbb\xbf" DONE, 9, 10, 1},
-    {"extra blank lines", "\n\n" DELTA("a") "\n" USAGE("9", "1", "10") "\n" DONE, "\n\n" DELTA("a") "\n\n" DONE, 9, 10, 2},
-    {"end without blank line", DELTA("a") DONE "data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n", NULL, -1, -1, 2},
-    {"usage last without blank line", DELTA("a") "data: {\"choices\":[],\"usage\":" COUNTS("9", "1", "10") "}", DELTA("a"), 9, 10, 2},
-    {"two data lines", "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":1}}\n\n" DONE, NULL, -1, -1, 0},
+    {"BOM", "\xef\xbb\xbf" DELTA("a") USAGE("9", "1", "10") DONE,
+     "\xef\xbb\xbf" DELTA("a") DONE, 9, 10, 2},
+    {"BOM and usage first", "\xef\xbb\xbf" USAGE("9", "1", "10") DONE, "\xef\xbb\xbf" DONE, 9,
+     10, 1},
+    {"extra blank lines", "\n\n" DELTA("a") "\n" USAGE("9", "1", "10") "\n" DONE,
+     "\n\n" DELTA("a") "\n\n" DONE, 9, 10, 2},
+    {"end without blank line",
+     DELTA("a") DONE "data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n", NULL, -1, -1,
+     2},
+    {"usage last without blank line",
+     DELTA("a") "data: {\"choices\":[],\"usage\":" COUNTS("9", "1", "10") "}", DELTA("a"), 9,
+     10, 2},
+    {"two data lines",
+     "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":1}}\n\n" DONE, NULL, -1, -1,
+     0},
     {"not JSON", "data: usage\n\ndata: {\"usage\"\n\n" DONE, NULL, -1, -1, 2},
     {"empty", "", NULL, -1, -1, 0},
     {"only a line end", "\n", NULL, -1, -1, 0},
@@ -46,7 +68,7 @@ typedef struct seen {
 
 static void feed(seen_t *s, const char *p, size_t n, bool eof)
 {
-    char *copy = malloc(n + 1);  // so that ASan sees a read beyond the run
+    char *copy = malloc(n + 1); // so that ASan sees a read beyond the run
     str_t out[2];
     unsigned n_out = 0;
     memcpy(copy, p, n);
@@ -88,8 +110,8 @@ static buf_t with_ends(const char *text, const char *line_end)
 
 static bool check_numbers(const row_t *row, const tap_t *t)
 {
-    bool ok = CHECK_EQ_INT(t->prompt_tokens, row->prompt) && CHECK_EQ_INT(t->total_tokens, row->total) &&
-              CHECK_EQ_INT(t->events, row->events);
+    bool ok = CHECK_EQ_INT(t->prompt_tokens, row->prompt) &&
+              CHECK_EQ_INT(t->total_tokens, row->total) && CHECK_EQ_INT(t->events, row->events);
     if (row->prompt > 0)
         ok = ok && CHECK_EQ_INT(t->cached_tokens, 3) && CHECK_EQ_INT(t->reasoning_tokens, 2);
     return ok && CHECK(!t->overflow);
@@ -122,7 +144,8 @@ static void run_row(const row_t *row, const char *line_end, bool hide)
     for (size_t step = 1; ok && step < 8; step++)
         ok = run_cut(row, buf_str(&in), buf_str(&want), hide, 0, step);
     if (!ok)
-        TEST_NOTE("in '%s', %s, line end of %zu", row->name, hide ? "hidden" : "not hidden", strlen(line_end));
+        TEST_NOTE("in '%s', %s, line end of %zu", row->name, hide ? "hidden" : "not hidden",
+                  strlen(line_end));
     buf_dispose(&in);
     buf_dispose(&want);
 }
@@ -162,7 +185,8 @@ TEST(an_event_too_large_passes_and_those_behind_it_are_read)
         feed(&s, DONE, strlen(DONE), true);
         CHECK_EQ_INT(s.tap.total_tokens, 10);
         CHECK(s.tap.done);
-        CHECK_EQ_INT(s.out.n, 39 + 5000000 + 7 + strlen(DONE) + (hide ? 0 : strlen(USAGE("9", "1", "10"))));
+        CHECK_EQ_INT(s.out.n, 39 + 5000000 + 7 + strlen(DONE) +
+                                  (hide ? 0 : strlen(USAGE("9", "1", "10"))));
         end(&s);
     }
 }
@@ -187,7 +211,8 @@ TEST(what_is_not_a_plain_200_passes_unread)
     for (size_t i = 0; i < 2; i++) {
         seen_t s = {0};
         tap_init(&s.tap, TAP_OPENAI, true);
-        tap_head(&s.tap, CASES[i].status, STR("text/event-stream"), str_from(CASES[i].encoding));
+        tap_head(&s.tap, CASES[i].status, STR("text/event-stream"),
+                 str_from(CASES[i].encoding));
         feed(&s, USAGE("9", "1", "10"), strlen(USAGE("9", "1", "10")), true);
         CHECK_EQ_STR(buf_str(&s.out), USAGE("9", "1", "10"));
         CHECK_EQ_INT(s.tap.total_tokens, -1);
@@ -197,7 +222,9 @@ TEST(what_is_not_a_plain_200_passes_unread)
 
 TEST(json_is_read_at_its_end)
 {
-    static const char BODY[] = "{\"model\":\"m\",\"choices\":[{\"finish_reason\":\"length\"}],\"usage\":" COUNTS("1", "2", "3") "}";
+    static const char BODY[] =
+        "{\"model\":\"m\",\"choices\":[{\"finish_reason\":\"length\"}],\"usage\":" COUNTS(
+            "1", "2", "3") "}";
     for (size_t cut = 0; cut < sizeof BODY; cut++) {
         seen_t s = {0};
         tap_init(&s.tap, TAP_OPENAI, true);
@@ -224,6 +251,6 @@ TEST(mid_event_is_told)
     end(&s);
     begin(&s, true);
     feed(&s, "data: a", 7, false);
-    CHECK(!tap_mid_event(&s.tap));  // the client has nothing of it
+    CHECK(!tap_mid_event(&s.tap)); // the client has nothing of it
     end(&s);
 }

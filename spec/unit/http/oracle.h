@@ -137,7 +137,8 @@ static bool oracle_persistence_differs(const oracle_t *o, bool keep_alive, const
 
 // `r` is what we made of p[0..n). llhttp knows a fixed list of methods: for METHOD_OTHER it is
 // shown GET instead.
-static inline const char *oracle_request_differs(const request_head_t *r, const char *p, size_t n)
+static inline const char *oracle_request_differs(const request_head_t *r, const char *p,
+                                                 size_t n)
 {
     oracle_t *o = malloc(sizeof *o);
     char *copy = malloc(n + 3);
@@ -165,7 +166,8 @@ static inline const char *oracle_request_differs(const request_head_t *r, const 
 }
 
 // `r` is what we made of p[0..n) as the answer to a GET.
-static inline const char *oracle_response_differs(const response_head_t *r, const char *p, size_t n)
+static inline const char *oracle_response_differs(const response_head_t *r, const char *p,
+                                                  size_t n)
 {
     for (uint32_t i = 0; i < r->headers.n; i++) {
         if (r->headers.v[i].removed)

@@ -4,13 +4,15 @@
 #include "test.h"
 
 static const char TEXT[] =
-    " { \"id\" : \"a\\\"b\\\\\" , \"model\":\"gpt-4o\",\"choices\":[ {\"message\":{\"content\":\"}]{[\\\"usage\\\":1\"},"
+    " { \"id\" : \"a\\\"b\\\\\" , \"model\":\"gpt-4o\",\"choices\":[ "
+    "{\"message\":{\"content\":\"}]{[\\\"usage\\\":1\"},"
     "\"finish_reason\":\"stop\"} ],\"n\":-1.5e3,\"t\":true,\"z\":null,\"e\":{},\"f\":[],"
     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":12,\"d\":{\"usage\":9}}} trailing";
 
 TEST(finds_members_at_the_top_level_only)
 {
-    const str_t names[] = {STR("model"), STR("usage"), STR("n"), STR("z"), STR("absent"), STR("f")};
+    const str_t names[] = {STR("model"), STR("usage"),  STR("n"),
+                           STR("z"),     STR("absent"), STR("f")};
     str_t v[6];
     CHECK_EQ_INT(json_skim(str_from(TEXT), names, v, 6), 0);
     CHECK_EQ_STR(v[0], "\"gpt-4o\"");
@@ -23,7 +25,8 @@ TEST(finds_members_at_the_top_level_only)
 
 TEST(agrees_with_the_strict_scanner)
 {
-    static const char *const KEYS[] = {"id", "model", "choices", "n", "t", "z", "e", "f", "usage"};
+    static const char *const KEYS[] = {"id", "model", "choices", "n",    "t",
+                                       "z",  "e",     "f",       "usage"};
     str_t object = str_make(TEXT + 1, sizeof TEXT - 1 - 1 - sizeof " trailing" + 1);
     for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++) {
         str_t name = str_from(KEYS[i]), skimmed, strict;
@@ -38,7 +41,7 @@ TEST(cut_at_every_byte_it_is_unfinished)
     const str_t name = STR("usage");
     size_t whole = sizeof TEXT - sizeof " trailing";
     for (size_t n = 0; n < whole; n++) {
-        char *copy = malloc(n ? n : 1);  // so that a sanitizer sees reads behind the end
+        char *copy = malloc(n ? n : 1); // so that a sanitizer sees reads behind the end
         memcpy(copy, TEXT, n);
         str_t value;
         CHECK_EQ_INT(json_skim(str_make(copy, n), &name, &value, 1), -1);
@@ -48,7 +51,8 @@ TEST(cut_at_every_byte_it_is_unfinished)
 
 TEST(refuses_what_is_no_object)
 {
-    static const char *const TEXTS[] = {"", " ", "[]", "1", "\"a\"", "{\"a\"}", "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}"};
+    static const char *const TEXTS[] = {
+        "", " ", "[]", "1", "\"a\"", "{\"a\"}", "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}"};
     const str_t name = STR("x");
     str_t value;
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++)
