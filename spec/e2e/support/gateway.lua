@@ -71,7 +71,7 @@ local function environment(self, opts)
   for name, value in pairs(opts.env or {}) do
     env[name] = value
   end
-  self.listening = { self.port, self.tls_port }
+  self.listening = { self.tls_port }
   if env.MOONGATE_STATUS_LISTEN == "127.0.0.1:" .. self.status_port then
     self.listening[#self.listening + 1] = self.status_port
   end
@@ -141,7 +141,7 @@ function Gateway:wait_ready(limit)
       error("the gateway did not start:\n" .. self:errors(), 0)
     end
     -- The last one bound tells that all are.
-    for _, port in ipairs(self.listening) do
+    for _, port in ipairs({ self.port, unpack(self.listening) }) do -- specs may change the first meanwhile
       local c = conn.connect(self.host, port)
       if not c then
         return false
