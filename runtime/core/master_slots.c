@@ -192,6 +192,16 @@ static void describe(int status, char *out, size_t cap)
         snprintf(out, cap, "exited with code %d", WEXITSTATUS(status));
 }
 
+// Nobody accepts at a dead worker's status sockets any more: closed, their connections go to the workers that still drain.
+static void close_status_fds(const master_t *m, slot_t *s)
+{
+    for (unsigned i = m->s->n_proxy_listen; i < m->n_fds; i++) {
+        if (s->fds[i] >= 0)
+            close(s->fds[i]);
+        s->fds[i] = -1;
+    }
+}
+
 void slots_died(master_t *m, unsigned i, int status)
 {
     slot_t *s = &m->slots[i];
@@ -207,6 +217,7 @@ void slots_died(master_t *m, unsigned i, int status)
     if (m->state >= MASTER_DRAINING) {
         bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
         log_write(clean ? LOG_INFO : LOG_ERR, "worker %u (pid %d) %s", i, (int)pid, how);
+        close_status_fds(m, s);
         return;
     }
     uint64_t now_ms = master_now_ms(), delay_ms = respawn_delay_ms(s, now_ms);

@@ -21,7 +21,7 @@
 #include "lua/script.h"
 #include "lua/socket.h"
 
-enum { FLAGS_MAX = 64, SERIES_MAX = 4096, BACKLOG = 256 };
+enum { FLAGS_MAX = 64, SERIES_MAX = 4096, BACKLOG = 256, PREFIX_BYTES = 1024 };
 
 // One address that this process listens on.
 typedef struct place {
@@ -42,7 +42,7 @@ typedef struct server {
 typedef struct program {
     worker_t worker;
     settings_t base, own; // `own` while a gateway is open
-    char prefix[64];
+    char prefix[PREFIX_BYTES];
     int code;
     bool open;
     place_t plain, tls; // of the gateway
@@ -443,7 +443,8 @@ static int load_base(program_t *p)
     static char LISTEN[] = "proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl",
                 LEVEL[] = "log_level=debug", BUDGET[] = "plugin_budget=1h",
                 ADMIN[] = "admin_listen=off";
-    char prefix[128], log[128], access[128], *why = NULL;
+    char prefix[PREFIX_BYTES + 32], log[PREFIX_BYTES + 32], access[PREFIX_BYTES + 32],
+        *why = NULL;
     snprintf(prefix, sizeof prefix, "prefix=%s", p->prefix);
     snprintf(log, sizeof log, "error_log=%s/error.log", p->prefix);
     snprintf(access, sizeof access, "access_log=%s/access.log", p->prefix);
@@ -458,7 +459,7 @@ static int load_base(program_t *p)
 // What a master makes for its workers. 0, or -1 with a line on stderr.
 static int open_process(program_t *p)
 {
-    char log[128];
+    char log[PREFIX_BYTES + 32];
     const char *tmp = getenv("TMPDIR");
     if (snprintf(p->prefix, sizeof p->prefix, "%s/moongate-XXXXXX",
                  tmp && *tmp ? tmp : "/tmp") >= (int)sizeof p->prefix ||
