@@ -158,18 +158,6 @@ static int l_route_info(lua_State *L)
     return 2;
 }
 
-// find_credential(kind, key) -> index, consumer's index
-static int l_find_credential(lua_State *L)
-{
-    const generation_t *g = check_generation(L);
-    const credential_t *c = credential_find(g, arg_str(L, 1), arg_str(L, 2));
-    if (!c)
-        return 0;
-    lua_pushnumber(L, (lua_Number)(c - g->credentials));
-    lua_pushnumber(L, c->consumer);
-    return 2;
-}
-
 // find_consumer(id or username[, by custom_id]) -> index
 static int l_find_consumer(lua_State *L)
 {
@@ -223,7 +211,6 @@ const luaL_Reg native_entity[] = {
     {"entity", l_entity},
     {"plugin", l_plugin},
     {"route_info", l_route_info},
-    {"find_credential", l_find_credential},
     {"find_consumer", l_find_consumer},
     {"find_entity", l_find_entity},
     {"raw_entities", l_raw_entities},
