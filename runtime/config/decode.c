@@ -133,6 +133,10 @@ static int read_field(decoder_t *d, field_kind_t kind, str_t value, void *at)
             return -1;
         *(uint32_t *)at = (uint32_t)number;
         return 0;
+    case FIELD_NUMBER:
+        if (json_number(value, at) != 0)
+            return decoder_fail(d, "a number was expected");
+        return 0;
     case FIELD_BOOL:
         return read_bool(d, value, at);
     case FIELD_TRISTATE:

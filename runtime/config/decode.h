@@ -11,6 +11,7 @@ typedef enum field_kind {
     FIELD_RAW,       // str_t: the JSON text itself
     FIELD_U16,       // uint16_t
     FIELD_U32,       // uint32_t
+    FIELD_NUMBER,    // double
     FIELD_BOOL,      // bool
     FIELD_TRISTATE,  // int8_t: 0 or 1; stays when null
     FIELD_INDEX,     // int32_t: a 1-based reference of the document as a 0-based index

@@ -114,57 +114,14 @@ static int read_route(decoder_t *d, generation_t *g, str_t json, uint32_t index,
     return 0;
 }
 
-typedef struct upstream_json {
-    upstream_t upstream;
-    str_t targets;
-} upstream_json_t;
-
-static const field_row_t upstream_rows[] = {
-    {"id", FIELD_STR, offsetof(upstream_json_t, upstream.id)},
-    {"name", FIELD_LOWER, offsetof(upstream_json_t, upstream.name)},
-    {"host_header", FIELD_STR, offsetof(upstream_json_t, upstream.host_header)},
-    {"algorithm", FIELD_STR, offsetof(upstream_json_t, upstream.algorithm)},
-    {"slots", FIELD_U32, offsetof(upstream_json_t, upstream.slots)},
-    {"targets", FIELD_RAW, offsetof(upstream_json_t, targets)},
-};
-
-static const field_row_t target_rows[] = {
-    {"host", FIELD_LOWER, offsetof(target_t, host)},
-    {"port", FIELD_U16, offsetof(target_t, port)},
-    {"weight", FIELD_U32, offsetof(target_t, weight)},
-};
-
-static int read_targets(decoder_t *d, str_t array, upstream_t *u)
-{
-    str_t rest = array, element;
-    uint32_t n = 0;
-    while (json_next(&rest, &element))
-        n++;
-    u->targets = n ? arena_alloc(d->keep, n * sizeof *u->targets) : NULL;
-    rest = array;
-    while (json_next(&rest, &element)) {
-        ASSERT(u->n_targets < n, "an array has as many elements the second time");
-        target_t *t = &u->targets[u->n_targets++];
-        *t = (target_t){.port = 8000, .weight = 100};
-        if (decode_object(d, element, target_rows, COUNT(target_rows), t) != 0)
-            return decoder_fail(d, "target %u is not {host, port, weight}", u->n_targets);
-        u->total_weight += t->weight;
-    }
-    return 0;
-}
-
 static int read_upstream(decoder_t *d, generation_t *g, str_t json, uint32_t index, void *item)
 {
-    (void)g;
-    upstream_json_t u = {.upstream = {.index = index,
-                                      .algorithm = STR("round-robin"),
-                                      .slots = 10000,
-                                      .json = json},
-                         .targets = STR("[]")};
-    if (decode_object(d, json, upstream_rows, COUNT(upstream_rows), &u) != 0 ||
-        read_targets(d, u.targets, &u.upstream) != 0)
+    upstream_t u;
+    if (upstream_read(json, d->keep, &u, d->why, d->why_cap) != 0 ||
+        check_index(d, "client_certificate", u.client_certificate, g->n_certificates) != 0)
         return -1;
-    *(upstream_t *)item = u.upstream;
+    u.index = index;
+    *(upstream_t *)item = u;
     return 0;
 }
 

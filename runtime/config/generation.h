@@ -4,12 +4,12 @@
 #pragma once
 
 #include "base/arena.h"
+#include "config/upstream.h"
 #include "http/head.h"
 
 typedef struct generation generation_t;
 typedef struct service service_t;
 typedef struct route route_t;
-typedef struct upstream upstream_t;
 typedef struct route_rule route_rule_t; // config/rule.h: what a route matches; the router's
 typedef struct lookups lookups_t;       // config/lookup.h: the hash tables behind the finders
 
@@ -56,23 +56,6 @@ struct route {
     uint32_t phases; // in which some plugin may run for this route (generation_set_phases)
     uint32_t plugin_phases; // unused by config; core may cache
     const route_rule_t *rule;
-    str_t json;
-};
-
-typedef struct target {
-    str_t host; // name or IP literal
-    uint16_t port;
-    uint32_t weight;
-} target_t;
-
-struct upstream {
-    uint32_t index;
-    str_t id, name, host_header;
-    str_t algorithm; // "round-robin", ...
-    uint32_t slots;
-    target_t *targets;
-    uint32_t n_targets;
-    uint64_t total_weight;
     str_t json;
 };
 

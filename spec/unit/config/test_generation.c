@@ -100,7 +100,7 @@ TEST(upstreams_plugins_certificates_and_raw_spans)
         CHECK_EQ_INT(u->total_weight, 15);
         CHECK_EQ_STR(u->targets[1].host, "10.1.1.1");
         CHECK_EQ_INT(u->targets[1].port, 81);
-        CHECK_EQ_STR(u->algorithm, "least-connections");
+        CHECK_EQ_INT(u->algorithm, BALANCE_LEAST_CONNECTIONS);
     }
     CHECK_EQ_STR(g->plugins[0].config, "{\"a\":[1,2]}");
     CHECK_EQ_INT(g->plugins[0].route, 0);
