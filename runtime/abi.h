@@ -137,6 +137,12 @@ double mg_generation(void);
 int32_t mg_credential_find(const char *kind, uint64_t kind_n, const char *key, uint64_t key_n,
                            uint32_t *credential, uint32_t *consumer);
 int32_t mg_consumer_set(int32_t consumer, int32_t credential);
+// As mg_consumer_set, and the upstream learns of it by X-Consumer-* and X-Credential-Identifier (the identifier; not copied when n is 0) or, with
+// credential -1, X-Anonymous-Consumer. Whatever the client sent under these names is gone. MG_INVALID: no such consumer.
+int32_t mg_identify(int32_t consumer, int32_t credential, const char *identifier,
+                    uint64_t identifier_n);
+// Takes off whatever the client sent under the names of mg_identify.
+int32_t mg_identity_clear(void);
 // Asks for a phase that its plugin declares OPTIONAL.
 int32_t mg_want(uint32_t phase);
 // Marks that the task's slot holds Lua tables to be cleared when it ends.

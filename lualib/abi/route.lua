@@ -100,6 +100,23 @@ function _M.set_consumer(consumer, credential)
   return nil, c.why[code]
 end
 
+-- Sets who the client is and tells the upstream by X-Consumer-* and X-Credential-Identifier; without
+-- a credential (nil) by X-Anonymous-Consumer. Lines of these names that the client sent are gone.
+-- identifier: text or nil. true, or nil and why.
+function _M.identify(consumer, credential, identifier)
+  identifier = identifier or ""
+  local code = C.mg_identify(consumer, credential or NULL_INDEX, identifier, #identifier)
+  if code == 0 then
+    return true
+  end
+  return nil, c.why[code]
+end
+
+-- Takes off what the client sent under the names of identify().
+function _M.clear_identity()
+  C.mg_identity_clear()
+end
+
 -- The credential of a kind ("keyauth", "basicauth", "jwt", "hmacauth", "acl", ...) by its lookup
 -- key, and its index and its consumer's: nil when there is none.
 function _M.find_credential(kind, key)

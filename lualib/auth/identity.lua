@@ -10,37 +10,10 @@ local client = kong.client
 
 local _M = {}
 
--- What a plugin may say about an identity. A client never may.
-local HEADERS = {
-  "X-Consumer-ID", "X-Consumer-Custom-ID", "X-Consumer-Username", "X-Consumer-Groups",
-  "X-Credential-Identifier", "X-Anonymous-Consumer",
-}
-
-local function clear()
-  for i = 1, #HEADERS do
-    request.clear_header(HEADERS[i])
-  end
-end
-
-local function tell_upstream(consumer)
-  clear()
-  request.set_header("X-Consumer-ID", consumer.id)
-  if consumer.custom_id then
-    request.set_header("X-Consumer-Custom-ID", consumer.custom_id)
-  end
-  if consumer.username then
-    request.set_header("X-Consumer-Username", consumer.username)
-  end
-end
-
 --- The request is the owner's of this credential from now on. Indexes as route.find_credential gives
 -- them; identifier: what the upstream gets as X-Credential-Identifier.
 function _M.accept(consumer_index, credential_index, identifier)
-  route.set_consumer(consumer_index, credential_index)
-  tell_upstream(route.consumer())
-  if identifier then
-    request.set_header("X-Credential-Identifier", identifier)
-  end
+  route.identify(consumer_index, credential_index, identifier)
 end
 
 --- The request runs as conf.anonymous, an id or username. Raises when there is no such consumer.
@@ -49,9 +22,7 @@ function _M.run_as_anonymous(conf, plugin)
   if not consumer then
     error(plugin .. ": anonymous consumer '" .. conf.anonymous .. "' is not in the configuration")
   end
-  route.set_consumer(index, nil)
-  tell_upstream(consumer)
-  request.set_header("X-Anonymous-Consumer", "true")
+  route.identify(index, nil)
 end
 
 --- Has another authentication plugin accepted a credential already? With `anonymous` that is enough:
@@ -67,7 +38,7 @@ function _M.passes_preflight(conf)
     return false
   end
   if route.consumer_index() < 0 and client.get_credential() == nil then
-    clear()
+    route.clear_identity()
   end
   return true
 end

@@ -2,6 +2,7 @@
 -- ngx above it are the real ones, with their phase checks. Nothing is sent.
 -- Invariant: every function acts on `world.now`, the request whose phase runs.
 
+local identity = require "moongate.spec.identity"
 local json = require "moongate.util.json_encode"
 local node = require "moongate.abi.node"
 
@@ -479,6 +480,10 @@ end
 -- The modules to put in the place of lualib/abi's, by name. world: {now(), logs(), clock, shdict, state, leave(answer), ...}.
 function _M.modules(world)
   local real = require "moongate.abi.c"
+  local request = request_of(world)
+  local route = identity(route_of(world), function()
+    return request
+  end)
   return {
     ["moongate.abi.c"] = {
       state = world.state, ffi = real.ffi, why = real.why,
@@ -487,10 +492,10 @@ function _M.modules(world)
         world.slot_tables = list
       end }, { __index = real.native }),
     },
-    ["moongate.abi.request"] = strict("request", request_of(world)),
+    ["moongate.abi.request"] = strict("request", request),
     ["moongate.abi.exchange"] = strict("exchange", exchange_of(world)),
     ["moongate.abi.response"] = strict("response", response_of(world)),
-    ["moongate.abi.route"] = strict("route", route_of(world)),
+    ["moongate.abi.route"] = strict("route", route),
     ["moongate.abi.node"] = node_of(world),
     ["moongate.abi.wait"] = wait_of(world),
     ["moongate.abi.shdict"] = world.shdict,

@@ -1,4 +1,4 @@
-// The FFI functions about the request, its field lines and who it belongs to (abi.h). Not the JSON document (abi_json.c).
+// The FFI functions about the request and its field lines (abi.h). Not the JSON document (abi_json.c), nor whose it is (abi_identity.c).
 // Invariant: no function here runs Lua, waits or raises.
 #include "lua/bridge.h"
 
@@ -485,19 +485,6 @@ int32_t mg_credential_find(const char *kind, uint64_t kind_n, const char *key, u
         return MG_ABSENT;
     *credential = (uint32_t)(c - g->credentials);
     *consumer = c->consumer;
-    return MG_OK;
-}
-
-int32_t mg_consumer_set(int32_t consumer, int32_t credential)
-{
-    request_t *r = current_request();
-    if (!r)
-        return MG_NO_REQUEST;
-    if (consumer < -1 || consumer >= (int32_t)r->gen->n_consumers || credential < -1 ||
-        credential >= (int32_t)r->gen->n_credentials)
-        return MG_INVALID;
-    r->consumer = consumer;
-    r->credential = credential;
     return MG_OK;
 }
 

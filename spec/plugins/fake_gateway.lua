@@ -3,6 +3,7 @@
 -- Invariant: exit and error unwind the handler, as they do in the access phase.
 
 local cjson = require "cjson"
+local identity = require "moongate.spec.identity"
 local mime = require "mime"
 
 local M = {}
@@ -72,7 +73,7 @@ end
 
 local function route_of(self, spec)
   local consumers, credentials = spec.consumers or {}, spec.credentials or {}
-  return {
+  local route = {
     consumer = function() return consumers[self.consumer] end,
     consumer_index = function() return self.consumer or -1 end,
     credential = function() return self.credential and credentials[self.credential] end,
@@ -101,6 +102,7 @@ local function route_of(self, spec)
     count = function() return #(spec.upstreams or {}) end,
     entity = function(_, index) return spec.upstreams[index + 1] end,
   }
+  return identity(route, function() return package.loaded["moongate.abi.request"] end)
 end
 
 local function kong_of(self, spec)
