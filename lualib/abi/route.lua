@@ -10,10 +10,9 @@ local consumer_of = c.ffi.new("uint32_t[1]")
 
 local _M = {}
 
-local KINDS = { "service", "route", "upstream", "consumer", "credential", "plugin" }
 local NULL_INDEX = -1
 
--- generation number -> kind -> index -> table. Weak: a generation's go when Lua next collects
+-- generation number -> kind, or name of a list or memo -> its table. Weak: a generation's go when Lua next collects
 -- after C has dropped it.
 local caches = {}
 
@@ -21,22 +20,49 @@ local function cache_of(generation, kind)
   local all = caches[generation]
   if not all then
     all = {}
-    for _, name in ipairs(KINDS) do
-      all[name] = {}
-    end
     caches[generation] = all
   end
-  return all[kind]
+  local cache = all[kind]
+  if not cache then
+    cache = {}
+    all[kind] = cache
+  end
+  return cache
+end
+
+-- A table of the generation for what is derived from it, by name: made empty, gone with it.
+function _M.memo(name)
+  return cache_of(C.mg_generation(), name)
+end
+
+-- Lists that the document has beside "entities".
+local TOP = { consumer_groups = true, vaults = true, ca_certificates = true, certificates = true, daos = true }
+
+-- The entities of a kind that only Lua reads ("vaults", "acls", a plugin's own ...), as an array
+-- that is decoded once per generation.
+function _M.list(name)
+  local memo = _M.memo("lists")
+  local list = memo[name]
+  if not list then
+    list = json.decode(TOP[name] and native.raw_entities(name) or native.entity_list(name))
+    memo[name] = list
+  end
+  return list
 end
 
 -- Members that the document gives as 1-based indexes: entities refer to each other as {id = ...}.
-local LINKS = { route = { "service" }, plugin = { "route", "service", "consumer" } }
+local LINKS = {
+  route = { "service" }, plugin = { "route", "service", "consumer", "consumer_group" },
+  service = { "client_certificate" }, upstream = { "client_certificate" },
+}
+local LISTED = { consumer_group = "consumer_groups", client_certificate = "certificates" }
 
 local function link(kind, found)
   for _, name in ipairs(LINKS[kind] or {}) do
     local index = found[name]
     if type(index) == "number" then
-      found[name] = { id = _M.entity(name, index - 1).id }
+      local id = LISTED[name] and _M.list(LISTED[name])[index].id or native.entity_id(name, index - 1)
+      found[name] = { id = id }
     end
   end
 end
@@ -142,9 +168,11 @@ function _M.find(kind, name)
   end
 end
 
+-- id(kind, index) -> id[, kind and index of the consumer, for a credential]; decodes nothing.
+_M.id = native.entity_id
 -- How many entities of a kind there are (indexes 0 .. n-1).
 _M.count = native.entity_count
--- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates".
+-- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates", "certificates", "daos"; objects: "code", "secrets".
 _M.raw = native.raw_entities
 _M.generation = native.generation
 

@@ -10,11 +10,6 @@ local Schema = require("moongate.schema")
 
 local M = {}
 
-local schemas = {}
-for _, kind in ipairs(entities.ORDER) do
-  schemas[kind] = assert(Schema.new(entities[kind]))
-end
-
 -- plugin schemas --------------------------------------------------------------------------------
 
 local function append(target, items)
@@ -74,11 +69,11 @@ local function find_plugin_schema(run, name)
   local found = run.plugin_schemas[name]
   if found == nil then
     local definition, err = run.opts.plugin_schema(name)
-    found = {}
-    if definition then
+    found = { err = run.kinds.broken[name] }
+    if definition and not found.err then
       found.schema, found.err = M.plugin_schema(definition)
     else
-      found.err = err
+      found.err = found.err or err
     end
     run.plugin_schemas[name] = found
   end
@@ -100,11 +95,11 @@ end
 
 local function schema_of(run, entry)
   if entry.kind ~= "plugins" then
-    return schemas[entry.kind]
+    return run.kinds.by_name[entry.kind].schema
   end
   local name = entry.input.name
   if type(name) ~= "string" or name == "" then
-    return schemas.plugins
+    return run.kinds.by_name.plugins.schema
   end
   local schema, err = find_plugin_schema(run, name)
   if not schema then
@@ -128,7 +123,7 @@ local function fields_at(schema, keys)
   return record
 end
 
-local function allowed_names(entry, schema, keys)
+local function allowed_names(run, entry, schema, keys)
   local record = fields_at(schema, keys)
   if not record then
     return nil
@@ -139,7 +134,7 @@ local function allowed_names(entry, schema, keys)
     names[#names + 1] = shorthand.name
   end
   if #keys == 1 then
-    for child in pairs(entities[entry.kind].children or {}) do
+    for child in pairs(run.kinds.by_name[entry.kind].children) do
       names[#names + 1] = child
     end
     table.sort(names)
@@ -164,7 +159,7 @@ end
 
 local function report(run, entry, schema, failed)
   for _, item in ipairs(without_echoes(failed, schema:flatten_errors(failed))) do
-    local fields = item.message == "unknown field" and allowed_names(entry, schema, item.path)
+    local fields = item.message == "unknown field" and allowed_names(run, entry, schema, item.path)
     run.problems:at(entry, item.path, item.message, { fields = fields or nil })
   end
 end

@@ -11,6 +11,9 @@ local vaults = require("moongate.config.vaults")
 
 local M = {}
 
+-- Kinds that only Lua reads (kong.db), beside those of plugins' own.
+local LUA_ONLY = { "snis", "acls", "key_sets", "keys", "oauth2_credentials", "mtls_auth_credentials" }
+
 local DEFAULT_TARGET_PORT = 8000
 
 local CREDENTIALS = {
@@ -105,7 +108,7 @@ end
 
 local function make_target(entry)
   local host, port = address.split_port(entry.output.target)
-  local target = copy_without(entry.output, "target", "upstream")
+  local target = copy_without(entry.output, "upstream")
   target.host, target.port = without_brackets(host), port or DEFAULT_TARGET_PORT
   return target
 end
@@ -157,6 +160,37 @@ local function add_certificates(run, document)
   document.ca_certificates = list_of(run, "ca_certificates", plain)
 end
 
+local function with_links(run, entry)
+  local data = vaults.resolve_fields(run, entry)
+  for _, reference in ipairs(run.kinds.by_name[entry.kind].foreign) do
+    local target = entry.refs[reference.name]
+    data[reference.name] = target and { id = target.id } or nil
+  end
+  return data
+end
+
+local function add_lua_only(run, document, kind)
+  local list = json.array()
+  for i, entry in ipairs(run.entries[kind]) do
+    list[i] = with_links(run, entry)
+  end
+  if #list > 0 then
+    document.entities = document.entities or {}
+    document.entities[kind] = list
+  end
+end
+
+local function add_entities(run, document)
+  for _, kind in ipairs(LUA_ONLY) do
+    add_lua_only(run, document, kind)
+  end
+  for _, kind in ipairs(run.kinds.custom) do
+    add_lua_only(run, document, kind.name)
+  end
+  local daos = run.kinds:daos()
+  document.daos = daos[1] and daos or nil
+end
+
 --- The document of a run without errors.
 function M.build(run)
   local document = { format = 1 }
@@ -170,6 +204,7 @@ function M.build(run)
   document.services = list_of(run, "services", make_service)
   document.routes = list_of(run, "routes", make_route)
   document.plugins = list_of(run, "plugins", make_plugin)
+  add_entities(run, document)
   if next(run.secrets) then
     document.secrets = run.secrets
   end

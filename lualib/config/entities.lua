@@ -265,6 +265,21 @@ M.jwt_secrets = credential("jwt_secrets", "key", {
 
 M.acls = credential("acls", nil, { { group = text { required = true } } })
 
+M.oauth2_credentials = credential("oauth2_credentials", "client_id", {
+  { name = text { required = true } },
+  { client_id = text { unique = true } },
+  { client_secret = text { encrypted = true, referenceable = true } },
+  { hash_secret = { type = "boolean", required = true, default = false } },
+  { redirect_uris = list(typedefs.url) },
+  { client_type = { type = "string", required = true, default = "confidential",
+    one_of = { "confidential", "public" } } },
+})
+
+M.mtls_auth_credentials = credential("mtls_auth_credentials", nil, {
+  { subject_name = text { required = true } },
+  { ca_certificate = foreign("ca_certificates") },
+})
+
 -- plugins: the part that every plugin has; the rest comes from its own schema -------------------
 
 M.plugins = entity {
@@ -427,6 +442,23 @@ M.ca_certificates = entity {
   fields = { { cert = typedefs.certificate { required = true } }, { cert_digest = text() } },
 }
 
+M.key_sets = entity {
+  name = "key_sets", key = "name", children = { keys = "set" },
+  fields = { { name = text { unique = true } } },
+}
+
+M.keys = entity {
+  name = "keys", key = "name",
+  fields = {
+    { set = foreign("key_sets") },
+    { name = text { unique = true } },
+    { kid = text { required = true } },
+    { jwk = typedefs.jwk }, { pem = typedefs.pem },
+    { x5t = text() },
+  },
+  entity_checks = { { at_least_one_of = { "jwk", "pem" } }, { mutually_exclusive = { "jwk", "pem" } } },
+}
+
 local function check_prefix(prefix)
   if not prefix:find("^%l[%l%d-]*%l?%d*$") then
     return nil, "invalid value: " .. prefix
@@ -462,8 +494,9 @@ M.vaults = entity {
 
 --- Kinds in the order in which they are checked: an entity comes after what it may refer to.
 M.ORDER = {
-  "certificates", "ca_certificates", "snis", "vaults", "consumer_groups", "consumers",
-  "keyauth_credentials", "basicauth_credentials", "jwt_secrets", "hmacauth_credentials", "acls",
+  "certificates", "ca_certificates", "snis", "vaults", "key_sets", "keys", "consumer_groups",
+  "consumers", "keyauth_credentials", "basicauth_credentials", "jwt_secrets",
+  "hmacauth_credentials", "acls", "oauth2_credentials", "mtls_auth_credentials",
   "upstreams", "targets", "services", "routes", "plugins",
 }
 
@@ -472,12 +505,11 @@ M.STREAM_PROTOCOLS = { tcp = true, tls = true, tls_passthrough = true, udp = tru
 
 --- Known to Kong, without effect here. They load with a warning.
 M.UNSUPPORTED = {
-  keys = true, key_sets = true, partials = true, filter_chains = true, licenses = true,
+  partials = true, filter_chains = true, licenses = true,
   custom_entities = true, cloned_plugins = true, custom_plugins = true, rbac_roles = true,
   rbac_endpoint_permissions = true, service_packages = true, ai_models = true,
   document_objects = true, parameters = true, plugins_partials = true,
-  oauth2_credentials = true, mtls_auth_credentials = true, degraphql_routes = true,
-  graphql_ratelimiting_cost_decorations = true,
+  degraphql_routes = true, graphql_ratelimiting_cost_decorations = true,
 }
 
 return M

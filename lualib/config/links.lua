@@ -2,7 +2,6 @@
 -- It does not validate fields (check.lua) and does not resolve vault references (vaults.lua).
 -- Invariant: an entity with errors still has its name here, so that one mistake is told once.
 
-local entities = require("moongate.config.entities")
 local json = require("moongate.util.json_encode")
 local null = json.null
 local uuid = require("moongate.config.uuid")
@@ -13,25 +12,6 @@ local M = {}
 
 local SCOPES = { "route", "service", "consumer", "consumer_group" }
 
--- Fields by which other entities may be referred to, besides the id.
-local NAME_FIELD = {
-  services = "name", routes = "name", consumers = "username", consumer_groups = "name",
-  upstreams = "name", plugins = "instance_name", snis = "name", vaults = "prefix",
-}
-
-local unique_fields, foreign_fields = {}, {}
-for _, kind in ipairs(entities.ORDER) do
-  unique_fields[kind], foreign_fields[kind] = { "id" }, {}
-  for _, item in ipairs(entities[kind].fields) do
-    local name, field = next(item)
-    if field.unique then
-      table.insert(unique_fields[kind], name)
-    elseif field.type == "foreign" then
-      table.insert(foreign_fields[kind], { name = name, kind = field.reference })
-    end
-  end
-end
-
 local function is_key(value)
   return type(value) == "string" or type(value) == "number"
 end
@@ -39,7 +19,7 @@ end
 -- uniqueness ------------------------------------------------------------------------------------
 
 local function report_duplicate(run, entry, field, value, first)
-  local shown = entities[entry.kind].secret_key and field == "key" and "this value"
+  local shown = run.kinds.by_name[entry.kind].definition.secret_key and field == "key" and "this value"
     or "'" .. tostring(value) .. "'"
   run.problems:at(entry, { field }, "uniqueness violation: '" .. entry.kind .. "' entity with "
     .. field .. " set to " .. shown .. " already declared at "
@@ -49,7 +29,7 @@ end
 --- Registers the entry's id and names, and reports those already taken.
 function M.register(run, entry)
   local index = run.index[entry.kind]
-  for _, field in ipairs(unique_fields[entry.kind]) do
+  for _, field in ipairs(run.kinds.by_name[entry.kind].unique) do
     local value = entry.input[field]
     if is_key(value) then
       local seen = index[field]
@@ -70,7 +50,7 @@ end
 
 local function lookup(run, kind, value)
   local index = run.index[kind]
-  local by_id, by_name = index.id or {}, index[NAME_FIELD[kind] or "id"] or {}
+  local by_id, by_name = index.id or {}, index[run.kinds.by_name[kind].name_field or "id"] or {}
   if type(value) ~= "table" then
     return by_id[value] or by_name[value], tostring(value)
   end
@@ -100,7 +80,7 @@ end
 function M.resolve(run, entry)
   local fields = entry.output or entry.input
   entry.refs = {}
-  for _, field in ipairs(foreign_fields[entry.kind]) do
+  for _, field in ipairs(run.kinds.by_name[entry.kind].foreign) do
     local value = fields[field.name]
     if value ~= nil and (entry.output or is_reference(value)) then
       local target, shown = entry.parent, nil
@@ -210,12 +190,12 @@ local function content_key(entry)
   return json.encode(copy)
 end
 
-local function unique_key(entry)
+local function unique_key(run, entry)
   local make = key_of[entry.kind]
   if make then
     return make(entry)
   end
-  local key = entities[entry.kind].key
+  local key = run.kinds.by_name[entry.kind].definition.key
   return key and entry.output[key] or content_key(entry)
 end
 
@@ -225,7 +205,7 @@ function M.identify(run, entry)
     entry.id = entry.output.id
     return
   end
-  local key, used = unique_key(entry), run.used_keys[entry.kind]
+  local key, used = unique_key(run, entry), run.used_keys[entry.kind]
   used[key] = (used[key] or 0) + 1
   if used[key] > 1 then
     key = key .. "#" .. used[key]

@@ -5,7 +5,7 @@
 
 local check = require("moongate.config.check")
 local document = require("moongate.config.document")
-local entities = require("moongate.config.entities")
+local kinds = require("moongate.config.kinds")
 local links = require("moongate.config.links")
 local prepare = require("moongate.config.prepare")
 local sha1 = require("moongate.util.sha1")
@@ -27,8 +27,9 @@ local function new_run(opts)
     problems = Problems.new(), scalars = {}, defaults = {}, plugin_configs = {}, select_tags = {},
     entries = {}, index = {}, used_keys = {}, combinations = {}, plugin_schemas = {},
     members = {}, pairs_of_group = {}, entry_count = 0, secrets = {},
+    kinds = kinds.new(opts.plugin_daos and opts.plugin_daos()),
   }
-  for _, kind in ipairs(entities.ORDER) do
+  for _, kind in ipairs(run.kinds.order) do
     run.entries[kind], run.index[kind] = {}, {}
     run.used_keys[kind], run.combinations[kind] = {}, {}
   end
@@ -36,7 +37,7 @@ local function new_run(opts)
 end
 
 local function each(run, step)
-  for _, kind in ipairs(entities.ORDER) do
+  for _, kind in ipairs(run.kinds.order) do
     for _, entry in ipairs(run.entries[kind]) do
       step(run, entry)
     end
@@ -81,6 +82,7 @@ end
 -- opts.parse_yaml(text, file)  -> tree, positions; or nil, { line =, column =, message = }
 -- opts.plugin_schema(name)     -> schema definition; nil when unknown; nil and why when unusable
 -- opts.plugin_names()          -> list of known plugins, for "did you mean" (optional)
+-- opts.plugin_daos()           -> list of { plugin =, daos = what its daos.lua returns, or err = } (optional)
 -- opts.getenv(name)            -> value or nil (default: os.getenv)
 -- opts.read_secret(path)        -> text, or nil and why: files behind references (default: none is read)
 -- opts.sha1(bytes)             -> hexadecimal (default: plain Lua)

@@ -104,7 +104,7 @@ local function add_entry(run, file, kind, raw, place)
     run.problems:at(entry, {}, "expected a record")
     return
   end
-  entry.input = copy_input(run, entry, entities[kind].children or {})
+  entry.input = copy_input(run, entry, run.kinds.by_name[kind].children)
   set_parent(run, entry, entry.input, place.field)
   table.insert(run.entries[kind], entry)
 end
@@ -135,11 +135,6 @@ local function add_group_consumers(run, file, list)
   end
 end
 
-local KNOWN_KEYS = {}
-for _, kind in ipairs(entities.ORDER) do
-  KNOWN_KEYS[#KNOWN_KEYS + 1] = kind
-end
-
 local function check_other_key(run, file, key)
   if sources.HEAD_FIELDS[key] or key == "$schema" then
     return
@@ -147,7 +142,7 @@ local function check_other_key(run, file, key)
     warn_unsupported(run, file.head, { key })
     return
   end
-  local near = cures.closest(tostring(key), KNOWN_KEYS)
+  local near = cures.closest(tostring(key), run.kinds.order)
   run.problems:at(file.head, { key }, "unknown field", {
     cure = near and "did you mean '" .. near .. "'?" or "remove it, or correct its spelling" })
 end
@@ -184,7 +179,7 @@ local function earlier(a, b)
 end
 
 function M.sort(run)
-  for _, kind in ipairs(entities.ORDER) do
+  for _, kind in ipairs(run.kinds.order) do
     table.sort(run.entries[kind], earlier)
   end
 end

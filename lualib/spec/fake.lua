@@ -363,6 +363,30 @@ local function route_of(world)
   function out.raw()
     return "[]"
   end
+  -- Entities that a spec gives by their kind's name; a consumer's groups are acls too.
+  function out.list(name)
+    local given = world.now()[name]
+    if given or name ~= "acls" then
+      return given or {}
+    end
+    local acls = {}
+    for _, consumer in ipairs(list_of("consumer")) do
+      for _, group in ipairs(consumer.groups or {}) do
+        acls[#acls + 1] = { group = group, consumer = { id = consumer.id } }
+      end
+    end
+    return acls
+  end
+  function out.id(kind, index)
+    local item = out.entity(kind, index) or {}
+    local owner = item.consumer and (item.consumer.id or item.consumer.username)
+    local _, consumer = out.find_consumer(owner)
+    return item.id, item.kind, consumer
+  end
+  -- Nothing is kept: a spec may change its entities from request to request.
+  function out.memo()
+    return {}
+  end
   function out.generation()
     return 1
   end

@@ -322,6 +322,9 @@ int entities_read(generation_t *g, char *why, size_t why_cap)
     g->consumer_groups_json = raw_array(g->json, STR("consumer_groups"));
     g->vaults_json = raw_array(g->json, STR("vaults"));
     g->ca_certificates_json = raw_array(g->json, STR("ca_certificates"));
+    g->certificates_json = raw_array(g->json, STR("certificates"));
+    g->daos_json = raw_array(g->json, STR("daos"));
+    g->entities_json = raw_object(g->json, STR("entities"));
     g->code_json = raw_object(g->json, STR("code"));
     g->secrets_json = raw_object(g->json, STR("secrets"));
     return 0;

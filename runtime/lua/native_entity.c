@@ -3,6 +3,7 @@
 #include "lua/bridge.h"
 
 #include "base/check.h"
+#include "http/json.h"
 #include "lua/loader_yaml.h"
 
 generation_t *current_generation(void)
@@ -63,21 +64,25 @@ static uint32_t count_of(const generation_t *g, kind_t kind)
     UNREACHABLE("a kind of entity");
 }
 
-static str_t json_of(const generation_t *g, kind_t kind, uint32_t i)
+typedef struct entity_text {
+    str_t id, json;
+} entity_text_t;
+
+static entity_text_t text_of(const generation_t *g, kind_t kind, uint32_t i)
 {
     switch (kind) {
     case KIND_SERVICE:
-        return g->services[i].json;
+        return (entity_text_t){g->services[i].id, g->services[i].json};
     case KIND_ROUTE:
-        return g->routes[i].json;
+        return (entity_text_t){g->routes[i].id, g->routes[i].json};
     case KIND_UPSTREAM:
-        return g->upstreams[i].json;
+        return (entity_text_t){g->upstreams[i].id, g->upstreams[i].json};
     case KIND_CONSUMER:
-        return g->consumers[i].json;
+        return (entity_text_t){g->consumers[i].id, g->consumers[i].json};
     case KIND_CREDENTIAL:
-        return g->credentials[i].json;
+        return (entity_text_t){g->credentials[i].id, g->credentials[i].json};
     case KIND_PLUGIN:
-        return g->plugins[i].json;
+        return (entity_text_t){g->plugins[i].id, g->plugins[i].json};
     }
     UNREACHABLE("a kind of entity");
 }
@@ -97,7 +102,7 @@ static int l_entity(lua_State *L)
     if (!(index >= 0 && index < count_of(g, kind)))
         return 0;
     uint32_t i = (uint32_t)index;
-    push_str(L, json_of(g, kind, i));
+    push_str(L, text_of(g, kind, i).json);
     if (kind != KIND_CREDENTIAL)
         return 1;
     push_str(L, g->consumers[g->credentials[i].consumer].id);
@@ -195,14 +200,44 @@ static int l_find_entity(lua_State *L)
 
 static int l_raw_entities(lua_State *L)
 {
-    static const char *const NAMES[] = {"consumer_groups", "vaults", "ca_certificates", "code",
+    static const char *const NAMES[] = {"consumer_groups", "vaults", "ca_certificates",
+                                        "certificates",    "daos",   "code",
                                         "secrets",         NULL};
     const generation_t *g = check_generation(L);
     const str_t texts[] = {g->consumer_groups_json, g->vaults_json, g->ca_certificates_json,
-                           g->code_json, g->secrets_json};
+                           g->certificates_json,    g->daos_json,   g->code_json,
+                           g->secrets_json};
     str_t text = texts[luaL_checkoption(L, 1, NULL, NAMES)];
     push_str(L, text.n ? text : STR("[]"));
     return 1;
+}
+
+// entity_list(name) -> JSON array of the entities of a kind that only Lua reads
+static int l_entity_list(lua_State *L)
+{
+    const generation_t *g = check_generation(L);
+    str_t list;
+    bool found = g->entities_json.n && json_get(g->entities_json, arg_str(L, 1), &list);
+    ASSERT(!found || json_value_type(list) == JSON_ARRAY, "lists of entities are arrays");
+    push_str(L, found ? list : STR("[]"));
+    return 1;
+}
+
+// entity_id(kind, index) -> id[, kind and index of the consumer, for a credential]: what indexes are made of, without decoding
+static int l_entity_id(lua_State *L)
+{
+    const generation_t *g = check_generation(L);
+    kind_t kind = arg_kind(L, 1);
+    lua_Number index = luaL_checknumber(L, 2);
+    if (!(index >= 0 && index < count_of(g, kind)))
+        return 0;
+    uint32_t i = (uint32_t)index;
+    push_str(L, text_of(g, kind, i).id);
+    if (kind != KIND_CREDENTIAL)
+        return 1;
+    push_str(L, g->credentials[i].kind);
+    lua_pushnumber(L, g->credentials[i].consumer);
+    return 3;
 }
 
 const luaL_Reg native_entity[] = {
@@ -214,6 +249,8 @@ const luaL_Reg native_entity[] = {
     {"find_consumer", l_find_consumer},
     {"find_entity", l_find_entity},
     {"raw_entities", l_raw_entities},
+    {"entity_list", l_entity_list},
+    {"entity_id", l_entity_id},
     {"parse_yaml", loader_parse_yaml},
     {NULL, NULL},
 };

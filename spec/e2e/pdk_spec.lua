@@ -26,6 +26,18 @@ consumers:
     key: secret
   acls:
   - group: dev
+  probe_tokens:
+  - token: t-1
+probe_tokens:
+- token: t-2
+  consumer: alice
+  uses: 9
+upstreams:
+- name: pool
+  targets:
+  - target: 127.0.0.1:9
+key_sets:
+- name: main
 ]]
 
 describe("the PDK", function()
@@ -145,6 +157,20 @@ describe("the PDK", function()
       assert.same(ALICE, got[4].consumer.id)
       assert.same("dev", got[5][1].group)
       assert.same(cjson.null, got[6])
+    end)
+
+    it("every other entity, plugins' own included, and writes none", function()
+      local got = ask({
+        { "db.probe_tokens:select_by_token", "t-2" }, { "db.probe_tokens:page_for_consumer", { id = ALICE } },
+        { "db.probe_tokens:insert", {} }, { "db.targets:page" }, { "db.upstreams:select_by_name", "pool" },
+        { "db.key_sets:select_by_name", "main" }, { "db.routes:page_for_service", { id = "none" } },
+        { "db.plugins:page" }, { "db.oauth2_credentials:page" },
+      })
+      assert.same({ "t-2", 9, ALICE }, { got[1].token, got[1].uses, got[1].consumer.id })
+      assert.same(2, #got[2])
+      assert.same(cjson.null, got[3])
+      assert.same({ "127.0.0.1:9", got[5].id }, { got[4][1].target, got[4][1].upstream.id })
+      assert.same({ "main", 0, "probe", 0 }, { got[6].name, #got[7], got[8][1].name, #got[9] })
     end)
 
     it("the node, secrets and settings", function()

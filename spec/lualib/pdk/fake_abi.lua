@@ -183,7 +183,10 @@ local function find_by(list, name)
 end
 
 local function route_of(fake)
-  local LISTS = { consumer = "consumers", service = "services", route = "routes", credential = "credentials" }
+  local LISTS = {
+    consumer = "consumers", service = "services", route = "routes", credential = "credentials",
+    upstream = "upstreams", plugin = "plugins",
+  }
   local out = {}
   local function entity(kind, index)
     return (fake[LISTS[kind]] or {})[(index or -1) + 1]
@@ -224,6 +227,21 @@ local function route_of(fake)
   end
   function out.service()
     return fake.service
+  end
+  function out.id(kind, index)
+    local item = entity(kind, index)
+    if kind ~= "credential" then
+      return item.id
+    end
+    local _, consumer = out.find_consumer(item.consumer and item.consumer.id)
+    return item.id, fake.credential_kinds[index + 1], consumer
+  end
+  function out.list(name)
+    return fake.lists[name] or {}
+  end
+  function out.memo(name)
+    fake.memos[name] = fake.memos[name] or {}
+    return fake.memos[name]
   end
   function out.raw(kind)
     return fake.raw[kind] or "[]"
@@ -282,7 +300,8 @@ local function defaults()
     http_minor = 1, start_time = 1700000000.123, client_ip = "1.1.1.1", client_port = 11, peer_ip = "2.2.2.2",
     peer_port = 22, trusted = false, body = "", body_complete = false, head_sent = false, buffering = false,
     request_lines = {}, response_lines = {}, upstream_lines = {}, calls = {}, logged = {}, log_level = 6,
-    consumers = {}, credentials = {}, credential_kinds = {}, services = {}, routes = {}, raw = {}, settings = {},
+    consumers = {}, credentials = {}, credential_kinds = {}, services = {}, routes = {},
+    upstreams = {}, plugins = {}, raw = {}, lists = {}, memos = {}, settings = {},
     generation = 1, mono = 100, record = "{}",
   }
 end
