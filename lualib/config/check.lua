@@ -62,7 +62,7 @@ function M.plugin_schema(definition)
     shorthand_fields = definition.shorthand_fields }
   require_config(joined.fields)
   append(joined.entity_checks, definition.entity_checks)
-  return Schema.new(joined)
+  return Schema.new(Schema.with_whole_records(joined))
 end
 
 local function find_plugin_schema(run, name)
@@ -197,13 +197,25 @@ local function warn_without_effect(run, entry)
   end
 end
 
+-- schema:process; what a plugin's own validators raise is a mistake at its entry.
+local function process(run, entry, schema)
+  if entry.kind ~= "plugins" then
+    return schema:process(entry.input, { transform = run.transform })
+  end
+  local ok, output, failed, warnings = pcall(schema.process, schema, entry.input, { transform = run.transform })
+  if not ok then
+    return nil, { config = "the plugin's schema failed: " .. tostring(output) }
+  end
+  return output, failed, warnings
+end
+
 --- Validates one prepared entry.
 function M.run(run, entry)
   local schema = schema_of(run, entry)
   if not schema then
     return
   end
-  local output, failed, warnings = schema:process(entry.input, { transform = run.transform })
+  local output, failed, warnings = process(run, entry, schema)
   if not output then
     report(run, entry, schema, failed)
   else

@@ -56,7 +56,7 @@ local function place_of(name)
     return PLUGIN_DIRS, stem:sub(#"kong/plugins/" + 1)
   elseif stem:find("^moongate/") then
     return { native.share .. "/lualib" }, stem:sub(#"moongate/" + 1)
-  elseif stem:find("^kong/") or stem:find("^resty/") then
+  elseif stem:find("^kong/") or stem:find("^resty/") or stem:find("^ngx/") then
     return { native.share .. "/lualib/compat" }, stem
   end
   return nil
@@ -86,10 +86,11 @@ end
 
 local json = require("moongate.util.json_encode")
 
-rawset(_G, "ngx", { null = json.null }) -- what schemas of plugins written for OpenResty look at
-
 local loader = require("moongate.config.loader")
 require("moongate.schema.regex").use_compiler(native.check_regex)
+require("moongate.config.guest").install(native, function(stem)
+  return assert(loadfile(native.share .. "/lualib/compat/" .. stem .. ".lua"))(stem)
+end)
 
 -- Lists are marked as the JSON writer marks them, so that an empty one stays a list.
 local function parse_yaml(text)

@@ -45,6 +45,28 @@ end
 
 -- public ------------------------------------------------------------------------------------
 
+--- A copy of a record's definition in which every record below it is `required` unless it says otherwise: an entity
+--- has all of its records, with their defaults, as Kong's entities and plugin configurations do.
+function Schema.with_whole_records(record)
+  local fields = {}
+  for i, item in ipairs(record.fields) do
+    local name, field = next(item)
+    if type(field) == "table" and field.type == "record" and type(field.fields) == "table" then
+      field = Schema.with_whole_records(field)
+      if field.required == nil then
+        field.required = true
+      end
+    end
+    fields[i] = { [name] = field }
+  end
+  local out = {}
+  for key, value in pairs(record) do
+    out[key] = value
+  end
+  out.fields = fields
+  return out
+end
+
 local check_definition
 
 local function check_field(field, path)
@@ -176,5 +198,17 @@ function Schema.errors_to_string(self, failed)
 end
 
 Schema.merge_field = Schema.field_mt.__call
+
+--- The checks by their names, for guests' own validators: Schema.validators.is_regex(value) -> true, or nil and why.
+Schema.validators = {}
+for name, check in pairs(require("moongate.schema.validators").check) do
+  Schema.validators[name] = function(...)
+    local err = check(...)
+    if err ~= nil then
+      return nil, err
+    end
+    return true
+  end
+end
 
 return Schema

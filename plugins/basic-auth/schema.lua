@@ -4,7 +4,7 @@ local redis = require "moongate.schema.redis"
 local typedefs = require "moongate.schema.typedefs"
 
 local brute_force_protection = {
-  type = "record",
+  type = "record", required = false,
   description = "Accepted as off only: put rate-limiting before this plugin to slow guessing down.",
   fields = {
     { strategy = {

@@ -7,7 +7,7 @@ local function secret(name, description)
     description = description } }
 end
 
-local basic = { basic = { type = "record",
+local basic = { basic = { type = "record", required = false,
   description = "A user of the upstream: Authorization: Basic ... is sent.",
   fields = {
     { username = { type = "string", required = true, referenceable = true, not_match = ":",
@@ -17,7 +17,7 @@ local basic = { basic = { type = "record",
   },
 } }
 
-local oauth2 = { oauth2 = { type = "record",
+local oauth2 = { oauth2 = { type = "record", required = false,
   description = "An OAuth 2.0 client: Authorization: Bearer ... is sent, with a token got by its credentials.",
   fields = {
     { token_url = typedefs.url { required = true, referenceable = true,

@@ -27,12 +27,13 @@ return {
       fields = {
         { traces_endpoint = endpoint("Where spans go: the URL of a collector's /v1/traces.") },
         { logs_endpoint = endpoint("Accepted for Kong's files: lines of plugins' logs are not exported.") },
-        { access_logs = { type = "record", description = "Export of requests' records as logs.", fields = {
+        { access_logs = { type = "record", required = false, description = "Export of requests' records as logs.", fields = {
           { endpoint = endpoint("Where they go: the URL of a collector's /v1/logs.") },
           { custom_attributes_by_lua = typedefs.lua_code {
             description = "Lua expressions by the name of the attribute they set." } },
         } } },
-        { metrics = { type = "record", description = "Accepted for Kong's files: metrics are not pushed.", fields = {
+        { metrics = { type = "record", required = false,
+          description = "Accepted for Kong's files: metrics are not pushed.", fields = {
           { endpoint = endpoint("Not used: metrics are served by the prometheus plugin.") },
           { push_interval = { type = "number", default = 60, description = "Not used." } },
           flag("enable_ai_metrics", "Not used."), flag("enable_bandwidth_metrics", "Not used."),

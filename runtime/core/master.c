@@ -37,29 +37,37 @@ enum { GENERATIONS_MAX = 16 };
 // ---- shared memory ----
 
 // The names and sizes that plugins written for Kong expect.
+static const struct dict {
+    const char *name;
+    size_t bytes;
+} DICTS[] = {
+    {"kong", 5u << 20},
+    {"kong_locks", 8u << 20},
+    {"kong_healthchecks", 5u << 20},
+    {"kong_cluster_events", 5u << 20},
+    {"kong_rate_limiting_counters", 12u << 20},
+    {"kong_core_db_cache", 128u << 20},
+    {"kong_core_db_cache_miss", 12u << 20},
+    {"kong_db_cache", 128u << 20},
+    {"kong_db_cache_miss", 12u << 20},
+    {"kong_secrets", 5u << 20},
+    {"prometheus_metrics", 5u << 20},
+    {"moongate", 0}, // of a size that is set
+};
+
+const char *master_dict_name(size_t i)
+{
+    return i < sizeof DICTS / sizeof *DICTS ? DICTS[i].name : NULL;
+}
+
 int master_create_dicts(const settings_t *s)
 {
-    static const struct {
-        const char *name;
-        size_t bytes;
-    } DICTS[] = {
-        {"kong", 5u << 20},
-        {"kong_locks", 8u << 20},
-        {"kong_healthchecks", 5u << 20},
-        {"kong_cluster_events", 5u << 20},
-        {"kong_rate_limiting_counters", 12u << 20},
-        {"kong_core_db_cache", 128u << 20},
-        {"kong_core_db_cache_miss", 12u << 20},
-        {"kong_db_cache", 128u << 20},
-        {"kong_db_cache_miss", 12u << 20},
-        {"kong_secrets", 5u << 20},
-        {"prometheus_metrics", 5u << 20},
-    };
     for (size_t i = 0; i < sizeof DICTS / sizeof *DICTS; i++) {
-        if (!shdict_create(str_from(DICTS[i].name), DICTS[i].bytes))
+        size_t bytes = DICTS[i].bytes ? DICTS[i].bytes : s->shared_dict_bytes;
+        if (!shdict_create(str_from(DICTS[i].name), bytes))
             return ERR_NOMEM;
     }
-    return shdict_create(STR("moongate"), s->shared_dict_bytes) ? 0 : ERR_NOMEM;
+    return 0;
 }
 
 static int create_shared(master_t *m)

@@ -20,3 +20,5 @@ int master_run(const master_opts_t *o);
 
 // The shared dictionaries that plugins find, in memory shared with later children. 0, or ERR_NOMEM.
 int master_create_dicts(const settings_t *s);
+// Name of the i-th of them; NULL after the last.
+const char *master_dict_name(size_t i);

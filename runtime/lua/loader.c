@@ -14,8 +14,10 @@
 
 #include "base/check.h"
 #include "config/router.h"
+#include "core/master.h"
 #include "http/json.h"
 #include "io/crypto.h"
+#include "lua/bridge.h"
 #include "lua/loader_files.h"
 #include "lua/loader_yaml.h"
 #include "lua/script.h"
@@ -241,8 +243,32 @@ static void push_code(lua_State *L, const run_t *run)
     }
 }
 
+// The functions of moongate.native that need no worker, for guests' schemas (lualib/config/guest.lua).
+static void push_pure(lua_State *L)
+{
+    static const luaL_Reg *const LISTS[] = {native_crypto, native_regex};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
+        for (const luaL_Reg *f = LISTS[i]; f->name; f++) {
+            lua_pushcfunction(L, f->func);
+            lua_setfield(L, -2, f->name);
+        }
+    }
+    regex_open_type(L);
+}
+
+// { [name of a shared dictionary] = number }
+static void push_dict_names(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; master_dict_name(i); i++) {
+        lua_pushinteger(L, (lua_Integer)i);
+        lua_setfield(L, -2, master_dict_name(i));
+    }
+}
+
 // What host.lua gets: { share, plugin_dirs, config_paths, lua_path, code, code_hash, bare, parse_yaml, check_regex, list_directory,
-// read_secret, sha1 }.
+// read_secret, sha1, pure, dictionaries }.
 static void push_native(lua_State *L, run_t *run)
 {
     const loader_input_t *in = run->in;
@@ -275,6 +301,10 @@ static void push_native(lua_State *L, run_t *run)
     lua_setfield(L, -2, "check_regex");
     lua_pushcfunction(L, list_directory);
     lua_setfield(L, -2, "list_directory");
+    push_pure(L);
+    lua_setfield(L, -2, "pure");
+    push_dict_names(L);
+    lua_setfield(L, -2, "dictionaries");
 }
 
 static void push_sources(lua_State *L, const source_files_t *files)

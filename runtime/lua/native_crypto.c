@@ -8,6 +8,16 @@
 
 static const char KEY_TYPE[] = "moongate.public_key";
 
+// Room for n bytes of a result: the bridge's; where there is none (the configuration loader) Lua's, left on the stack.
+static char *room(lua_State *L, size_t n)
+{
+    bridge_t *b = bridge_self();
+    if (!b)
+        return lua_newuserdata(L, n);
+    buf_clear(&b->scratch);
+    return buf_reserve(&b->scratch, n);
+}
+
 static int push_digest(lua_State *L, const char *name)
 {
     unsigned char out[DIGEST_MAX];
@@ -84,9 +94,7 @@ static int l_random_bytes(lua_State *L)
 {
     lua_Number n = luaL_checknumber(L, 1);
     luaL_argcheck(L, n >= 0 && n <= 1 << 20, 1, "between 0 and 1048576");
-    buf_t *scratch = &bridge_self()->scratch;
-    buf_clear(scratch);
-    char *p = buf_reserve(scratch, (size_t)n + 1);
+    char *p = room(L, (size_t)n + 1);
     if (crypto_random(p, (size_t)n) != 0)
         return push_error(L, "no randomness");
     lua_pushlstring(L, p, (size_t)n);
@@ -159,9 +167,7 @@ static int l_encode_base64(lua_State *L)
     str_t s = arg_str(L, 1);
     bool padding = !lua_toboolean(L, 2);
     const char *digits = lua_toboolean(L, 3) ? URL : STANDARD;
-    buf_t *out = &bridge_self()->scratch;
-    buf_clear(out);
-    char *p = buf_reserve(out, (s.n / 3 + 1) * 4), *start = p;
+    char *p = room(L, (s.n / 3 + 1) * 4), *start = p;
     size_t i = 0;
     for (; i + 2 < s.n; i += 3) {
         uint32_t v = (uint32_t)(unsigned char)s.p[i] << 16 |
@@ -208,9 +214,7 @@ static int l_decode_base64(lua_State *L)
         s.n--;
     if (s.n % 4 == 1)
         return 0;
-    buf_t *out = &bridge_self()->scratch;
-    buf_clear(out);
-    char *start = buf_reserve(out, s.n + 1), *p = start;
+    char *start = room(L, s.n + 1), *p = start;
     uint32_t v = 0;
     for (size_t i = 0; i < s.n; i++) {
         int d = digit_of((unsigned char)s.p[i], url);

@@ -277,3 +277,21 @@ describe("schema: definitions", function()
     assert.is_nil(name.required)
   end)
 end)
+
+describe("schema: what guests use of it", function()
+  it("makes records required unless they say otherwise", function()
+    local definition = { name = "t", fields = {
+      { a = { type = "record", fields = { { b = { type = "record", fields = { { c = { type = "integer", default = 1 } } } } } } } },
+      { d = { type = "record", required = false, fields = { { e = { type = "integer", default = 1 } } } } },
+      { f = { type = "array", elements = { type = "record", fields = { { g = { type = "record", fields = {} } } } } } },
+    } }
+    local out = Schema.new(Schema.with_whole_records(definition)):process({ f = { {} } })
+    assert.same({ a = { b = { c = 1 } }, f = { {} } }, out)
+    assert.is_nil((Schema.new(definition):process({})).a)
+  end)
+
+  it("has the checks by name", function()
+    assert.is_true(Schema.validators.is_regex("^a"))
+    assert.same({ nil, "value should be between 1 and 2" }, { Schema.validators.between(3, { 1, 2 }) })
+  end)
+end)
