@@ -187,6 +187,25 @@ int32_t mg_stat_add(int32_t handle, double by);
 int32_t mg_stat_set(int32_t handle, double value);
 int32_t mg_stat_observe(int32_t handle, double value);
 
+// ---- certificates (abi_tls.c) ----
+// Of PEM or DER text, owned; NULL and *why. The structs are OpenSSL's: a chain has the leaf first.
+struct stack_st_X509;
+struct evp_pkey_st;
+struct x509_store_st;
+struct tls_cert;
+struct stack_st_X509 *mg_tls_chain(const char *text, uint64_t n, mg_str_t *why);
+void mg_tls_chain_free(struct stack_st_X509 *chain);
+struct evp_pkey_st *mg_tls_key(const char *text, uint64_t n, mg_str_t *why);
+void mg_tls_key_free(struct evp_pkey_st *key);
+// A chain with its key, owned; NULL and *why when they do not belong together.
+struct tls_cert *mg_tls_cert(struct stack_st_X509 *chain, struct evp_pkey_st *key,
+                             mg_str_t *why);
+void mg_tls_cert_free(struct tls_cert *cert);
+// For this request's way upstream: what is shown, who is trusted, how long a chain may be. Counted while they are needed.
+int32_t mg_up_tls_cert(struct tls_cert *cert);
+int32_t mg_up_tls_store(struct x509_store_st *store);
+int32_t mg_up_tls_depth(int32_t depth);
+
 // ---- the usual AI request (abi_ai.c) ----
 enum { MG_AI_DECLINED = 1, MG_AI_NEEDS_BODY = 2 };
 enum { MG_AI_STREAM = 1, MG_AI_USAGE_ASKED = 2, MG_AI_LOGGED = 4 };

@@ -76,6 +76,17 @@ local function is_reference(value)
     and (is_key(value.id) or is_key(value.name) or is_key(value.username) or is_key(value.custom_id))
 end
 
+-- A service's trust anchors are a list of ids.
+local function resolve_ca_certificates(run, entry, ids)
+  local known = run.index.ca_certificates.id or {}
+  for i, id in ipairs(ids) do
+    if not known[id] then
+      report_dangling(run, entry, { "ca_certificates", i }, "ca_certificates", tostring(id),
+        "ca_certificates")
+    end
+  end
+end
+
 --- Finds the entities that the entry refers to; entry.refs[field] is the other entry.
 function M.resolve(run, entry)
   local fields = entry.output or entry.input
@@ -92,6 +103,9 @@ function M.resolve(run, entry)
       end
       entry.refs[field.name] = target
     end
+  end
+  if entry.kind == "services" and type(fields.ca_certificates) == "table" then
+    resolve_ca_certificates(run, entry, fields.ca_certificates)
   end
 end
 

@@ -4,12 +4,13 @@
 local exchange = require("moongate.abi.exchange")
 local checks = require("moongate.pdk.checks")
 local phases = require("moongate.pdk.phases")
+local tls = require("moongate.abi.tls")
 
 local check = phases.check
 local ACCESS = phases.ACCESS
 local REWRITE_ACCESS_BALANCER = phases.REWRITE_ACCESS_BALANCER
 
-local MAX_RETRIES, MAX_TIMEOUT_MS = 32767, 2147483646
+local MAX_RETRIES, MAX_TIMEOUT_MS, MAX_DEPTH = 32767, 2147483646, 64
 
 local _M = {
   request = require("moongate.pdk.service_request"),
@@ -64,23 +65,42 @@ function _M.set_tls_verify(on)
   return exchange.set_tls_verify(on)
 end
 
---- Not available: certificates of plugins' own. Set client_certificate on the service.
--- phases: rewrite, access, balancer. Returns nil and why.
-function _M.set_tls_cert_key()
+--- Shows this certificate to the upstream in this request, instead of the service's.
+-- phases: rewrite, access, balancer. chain, key: of ngx.ssl.parse_pem_cert and parse_pem_priv_key.
+-- Returns true, or nil and why (they do not belong together).
+-- Parse once, not per request: connections are shared by what is the same certificate.
+-- @usage assert(kong.service.set_tls_cert_key(chain, key))
+function _M.set_tls_cert_key(chain, key)
   check(REWRITE_ACCESS_BALANCER)
-  return nil, "set_tls_cert_key is not available: set client_certificate on the service"
+  if not tls.is_chain(chain) then
+    error("chain must be a parsed cdata object", 2)
+  elseif not tls.is_key(key) then
+    error("key must be a parsed cdata object", 2)
+  end
+  local certificate, err = tls.certificate(chain, key)
+  if not certificate then
+    return nil, err
+  end
+  return tls.set_upstream_certificate(certificate)
 end
 
---- Not available; see set_tls_cert_key.
-function _M.set_tls_verify_depth()
+--- How many intermediate certificates the upstream's chain may have in this request: 0 to 64.
+-- phases: rewrite, access, balancer. Returns true.
+function _M.set_tls_verify_depth(depth)
   check(REWRITE_ACCESS_BALANCER)
-  return nil, "set_tls_verify_depth is not available: set tls_verify_depth on the service"
+  checks.integer(depth, "depth", 0, MAX_DEPTH)
+  return tls.set_upstream_depth(depth)
 end
 
---- Not available; see set_tls_cert_key.
-function _M.set_tls_verify_store()
+--- Whom this request trusts, when certificates are checked (set_tls_verify).
+-- phases: rewrite, access, balancer. store: an X509_STORE (resty.openssl's store.ctx); make it once.
+-- Returns true.
+function _M.set_tls_verify_store(store)
   check(REWRITE_ACCESS_BALANCER)
-  return nil, "set_tls_verify_store is not available: set ca_certificates on the service"
+  if not tls.is_store(store) then
+    error("store must be a parsed cdata object", 2)
+  end
+  return tls.set_upstream_store(store)
 end
 
 --- Not available: targets are chosen again by the core. Use set_upstream and its targets.

@@ -31,6 +31,7 @@ static int check_index(decoder_t *d, const char *what, int32_t index, uint32_t n
 typedef struct service_json {
     service_t service;
     str_t protocol;
+    strs_t ca_certificates;
 } service_json_t;
 
 static const field_row_t service_rows[] = {
@@ -46,8 +47,32 @@ static const field_row_t service_rows[] = {
     {"write_timeout", FIELD_U32, offsetof(service_json_t, service.write_timeout_ms)},
     {"read_timeout", FIELD_U32, offsetof(service_json_t, service.read_timeout_ms)},
     {"tls_verify", FIELD_TRISTATE, offsetof(service_json_t, service.tls_verify)},
+    {"tls_verify_depth", FIELD_U32, offsetof(service_json_t, service.tls_verify_depth)},
     {"client_certificate", FIELD_INDEX, offsetof(service_json_t, service.client_certificate)},
+    {"ca_certificates", FIELD_STRS, offsetof(service_json_t, ca_certificates)},
 };
+
+static int32_t find_ca(const generation_t *g, str_t id)
+{
+    for (uint32_t i = 0; i < g->n_ca_certificates; i++) {
+        if (str_eq(g->ca_certificates[i].id, id))
+            return (int32_t)i;
+    }
+    return -1;
+}
+
+static int read_trusted(decoder_t *d, const generation_t *g, const strs_t *ids, service_t *s)
+{
+    s->ca_certificates = arena_alloc(d->keep, (ids->n + 1) * sizeof *s->ca_certificates);
+    for (uint32_t i = 0; i < ids->n; i++) {
+        int32_t found = find_ca(g, ids->v[i]);
+        if (found < 0)
+            return decoder_fail(d, "ca_certificates: no CA certificate has the id %.*s",
+                                STR_FMT(ids->v[i]));
+        s->ca_certificates[s->n_ca_certificates++] = (uint32_t)found;
+    }
+    return 0;
+}
 
 static int read_service(decoder_t *d, generation_t *g, str_t json, uint32_t index, void *item)
 {
@@ -60,12 +85,14 @@ static int read_service(decoder_t *d, generation_t *g, str_t json, uint32_t inde
                                     .write_timeout_ms = 60000,
                                     .read_timeout_ms = 60000,
                                     .tls_verify = -1,
+                                    .tls_verify_depth = -1,
                                     .client_certificate = -1,
                                     .json = json},
                         .protocol = STR("http")};
     if (decode_object(d, json, service_rows, COUNT(service_rows), &s) != 0 ||
         check_index(d, "client_certificate", s.service.client_certificate, g->n_certificates) !=
-            0)
+            0 ||
+        read_trusted(d, g, &s.ca_certificates, &s.service) != 0)
         return -1;
     s.service.https = str_eq(s.protocol, STR("https"));
     *(service_t *)item = s.service;
@@ -233,6 +260,21 @@ static int read_certificate(decoder_t *d, generation_t *g, str_t json, uint32_t 
     return 0;
 }
 
+static const field_row_t ca_certificate_rows[] = {
+    {"id", FIELD_STR, offsetof(ca_certificate_t, id)},
+    {"cert", FIELD_STR, offsetof(ca_certificate_t, cert)},
+};
+
+static int read_ca_certificate(decoder_t *d, generation_t *g, str_t json, uint32_t index,
+                               void *item)
+{
+    (void)g;
+    (void)index;
+    ca_certificate_t *c = item;
+    *c = (ca_certificate_t){0};
+    return decode_object(d, json, ca_certificate_rows, COUNT(ca_certificate_rows), c);
+}
+
 #define KIND(field, type, read_fn)                                                             \
     {                                                                                          \
 #field, sizeof(type), offsetof(generation_t, field),                                   \
@@ -242,6 +284,7 @@ static int read_certificate(decoder_t *d, generation_t *g, str_t json, uint32_t 
 // In the order that references need: what is referred to comes first.
 static const entity_kind_t kinds[] = {
     KIND(certificates, certificate_t, read_certificate),
+    KIND(ca_certificates, ca_certificate_t, read_ca_certificate),
     KIND(services, service_t, read_service),
     KIND(routes, route_t, read_route),
     KIND(consumers, consumer_t, read_consumer),

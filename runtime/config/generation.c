@@ -44,6 +44,8 @@ static void destroy(generation_t *g)
         g->script_free(g->script);
     if (g->runtime && g->runtime_free)
         g->runtime_free(g->runtime);
+    if (g->tls)
+        g->tls_free(g->tls);
     if (g->router)
         router_destroy(g->router);
     arena_dispose(&g->arena);

@@ -40,7 +40,10 @@ struct service {
     uint32_t retries; // attempts after the first
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
     int8_t tls_verify;          // 1, 0, -1: the node's default
+    int32_t tls_verify_depth;   // -1: no limit of its own
     int32_t client_certificate; // index into certificates, -1 none
+    uint32_t *ca_certificates;  // indices: who alone is trusted; none: the node's anchors
+    uint32_t n_ca_certificates;
     const upstream_t *upstream; // the Upstream that `host` names, or NULL
     str_t json;                 // the entity as JSON object text, for Lua and logs
 };
@@ -88,6 +91,10 @@ typedef struct certificate {
     uint32_t n_snis;
 } certificate_t;
 
+typedef struct ca_certificate {
+    str_t id, cert; // PEM
+} ca_certificate_t;
+
 struct generation {
     uint32_t refs;   // atomic
     uint64_t number; // 1, 2, ... in this process; set when it is put in use
@@ -108,6 +115,8 @@ struct generation {
     uint32_t n_plugins;
     certificate_t *certificates;
     uint32_t n_certificates;
+    ca_certificate_t *ca_certificates;
+    uint32_t n_ca_certificates;
     str_t consumer_groups_json, vaults_json, ca_certificates_json; // raw arrays
     str_t certificates_json, daos_json; // raw arrays; daos: what plugins' own entities are like
     str_t entities_json;                // raw object: arrays of entities that only Lua reads
@@ -119,6 +128,8 @@ struct generation {
     uint64_t seed;          // of this generation's hash tables; random
     void *runtime;          // core's state of this generation in its worker; core frees it by
     void (*runtime_free)(void *runtime);
+    void *tls; // core's TLS identities of it (core/identity.h)
+    void (*tls_free)(void *tls);
     void *script; // lua's
     void (*script_free)(void *script);
 };

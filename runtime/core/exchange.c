@@ -7,9 +7,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/conn.h"
+#include "core/identity.h"
 #include "core/respond.h"
 #include "core/upstreams.h"
-#include "core/upstreams_state.h"
 
 static void try_target(exchange_t *x);
 
@@ -227,10 +227,13 @@ static void on_connected(void *arg, int err, sock_t *s)
     x->connector = NULL;
     request_hold(r);
     r->tries->connect_us = (uint32_t)(clock_wall_us() - r->tries->at_us);
-    if (err != 0)
+    if (err != 0) {
+        const char *why = connect_why(r->worker->loop);
+        x->why = why[0] ? why : NULL;
         exchange_failed(x, err);
-    else
+    } else {
         use_connection(x, uconn_create(x->pool, s), false);
+    }
     request_drop(r);
 }
 
@@ -265,6 +268,7 @@ static void try_target(exchange_t *x)
 {
     request_t *r = x->r;
     x->sent = x->got_bytes = x->body_failed = false;
+    x->why = NULL;
     x->scanned = 0;
     x->n_informational = 0;
     if (upstreams_pick(r, &x->host, &x->port) != 0) {
@@ -275,7 +279,7 @@ static void try_target(exchange_t *x)
     record_try(x);
     pool_key_t key = {.host = x->host, .port = x->port};
     if (r->up.https) {
-        key.tls = upstreams_tls(r);
+        key.tls = identity_for(r, &x->why);
         key.sni = sni_for(x);
         if (!key.tls) {
             give_up(x, ERR_TLS_HANDSHAKE);

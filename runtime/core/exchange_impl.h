@@ -20,7 +20,7 @@ struct exchange {
     bool keep_alive; // so says the response
     bool chunked_up; // the body goes out chunked
     uint8_t n_informational;
-    const char *why; // detail for the log, static
+    const char *why; // detail for the log; static, or valid until the next TLS error
     buf_t head;      // an incomplete response head
     size_t scanned;
     response_head_t *response; // in the arena; NULL: none came, or the request was made light

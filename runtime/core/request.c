@@ -78,6 +78,7 @@ request_t *request_begin(conn_t *c, const char *head, size_t n)
     r->ops_tail = &r->ops;
     r->consumer = r->credential = -1;
     r->up.tls_verify = -1;
+    r->up.tls_depth = -1;
     make_id(w, r->id);
     list_push_back(&w->requests, &r->links);
     w->n_requests++;

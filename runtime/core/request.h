@@ -16,6 +16,7 @@
 #include "http/json.h"
 #include "io/addr.h"
 #include "io/loop.h"
+#include "io/tls.h"
 
 typedef struct conn conn_t;
 typedef struct worker worker_t;
@@ -60,6 +61,9 @@ typedef struct upstream_request {
     str_t method, path, query; // path normalised and escaped; query.p == NULL: none
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
     str_t sni;
+    int32_t tls_depth;      // -1: the service's
+    tls_cert_t *tls_cert;   // a plugin's; NULL: as configured
+    tls_store_t *tls_store; // a plugin's; NULL: as configured
 } upstream_request_t;
 
 // What is said in the log of a request to an LLM provider, beside what the tap saw. Borrowed from the plugin's plan.

@@ -15,12 +15,8 @@ static upstreams_state_t *state_of(generation_t *g)
 {
     if (!g->runtime) {
         upstreams_state_t *s = mem_zalloc(sizeof *s);
-        s->tls = mem_zalloc((g->n_services + 1) * sizeof *s->tls);
-        s->n_services = g->n_services;
         s->current = mem_zalloc((g->n_upstreams + 1) * sizeof *s->current);
         s->n_upstreams = g->n_upstreams;
-        s->certs = mem_zalloc((g->n_certificates + 1) * sizeof *s->certs);
-        s->n_certs = g->n_certificates;
         g->runtime = s;
         g->runtime_free = upstreams_state_free;
     }
@@ -30,22 +26,8 @@ static upstreams_state_t *state_of(generation_t *g)
 void upstreams_state_free(void *runtime)
 {
     upstreams_state_t *s = runtime;
-    for (uint32_t i = 0; i < s->n_services; i++) {
-        if (s->tls[i])
-            tls_release(s->tls[i]);
-    }
     for (uint32_t i = 0; i < s->n_upstreams; i++)
         free(s->current[i]);
-    for (uint32_t i = 0; i < s->n_certs; i++) {
-        if (s->certs[i])
-            tls_cert_release(s->certs[i]);
-    }
-    free(s->certs);
-    if (s->verified)
-        tls_release(s->verified);
-    if (s->unverified)
-        tls_release(s->unverified);
-    free(s->tls);
     free(s->current);
     free(s);
 }
@@ -134,47 +116,4 @@ int upstreams_pick(request_t *r, str_t *host, uint16_t *port)
     *host = t->host;
     *port = t->port;
     return 0;
-}
-
-// ---- TLS identities ----
-
-tls_cert_t *worker_certificate(generation_t *g, const certificate_t *c)
-{
-    upstreams_state_t *s = state_of(g);
-    const char *why = NULL;
-    size_t i = (size_t)(c - g->certificates);
-    ASSERT(i < s->n_certs, "a certificate belongs to its generation");
-    if (!s->certs[i] && tls_cert_create(c->cert, c->key, &s->certs[i], &why) != 0)
-        log_write(LOG_ERR, "certificate %.*s cannot be used: %s", STR_FMT(c->id), why);
-    return s->certs[i];
-}
-
-static tls_ctx_t *make_tls(request_t *r, bool verify, int32_t certificate)
-{
-    const char *why = NULL;
-    tls_client_opts_t o = {.verify = verify, .ca_pem = r->worker->ca_pem};
-    tls_ctx_t *ctx = NULL;
-    if (certificate >= 0) {
-        const certificate_t *c = &r->gen->certificates[certificate];
-        if (tls_cert_create(c->cert, c->key, &o.cert, &why) != 0)
-            return NULL; // the loader checked it: only a race with memory gets here
-    }
-    if (tls_client_create(&o, &ctx, &why) != 0)
-        ctx = NULL;
-    if (o.cert)
-        tls_cert_release(o.cert);
-    return ctx;
-}
-
-tls_ctx_t *upstreams_tls(request_t *r)
-{
-    upstreams_state_t *s = state_of(r->gen);
-    bool verify = r->up.tls_verify >= 0 ? r->up.tls_verify : r->worker->settings->tls_verify;
-    bool own_cert = r->service && r->service->client_certificate >= 0 && !r->up.set;
-    tls_ctx_t **slot = own_cert ? &s->tls[r->service->index]
-                       : verify ? &s->verified
-                                : &s->unverified;
-    if (!*slot)
-        *slot = make_tls(r, verify, own_cert ? r->service->client_certificate : -1);
-    return *slot;
 }

@@ -15,10 +15,10 @@
 #include "core/conn.h"
 #include "core/control.h"
 #include "core/file.h"
+#include "core/identity.h"
 #include "core/node.h"
 #include "core/respond.h"
 #include "core/stats.h"
-#include "core/upstreams_state.h"
 #include "io/dns.h"
 
 enum { BEAT_MS = 200 };
@@ -83,7 +83,7 @@ static tls_cert_t *pick_certificate(void *arg, str_t sni)
 {
     worker_t *w = arg;
     const certificate_t *c = w->gen ? certificate_for(w->gen, sni) : NULL;
-    tls_cert_t *own = c ? worker_certificate(w->gen, c) : NULL;
+    tls_cert_t *own = c ? identity_certificate(w->gen, c) : NULL;
     return own ? own : w->default_cert;
 }
 
@@ -313,6 +313,7 @@ void worker_close(worker_t *w)
         tls_release(w->tls);
     if (w->default_cert)
         tls_cert_release(w->default_cert);
+    tls_store_release(w->trust);
     if (w->ca_pem.n)
         free((char *)(uintptr_t)w->ca_pem.p);
     free(w->trusted);

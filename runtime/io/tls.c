@@ -191,19 +191,13 @@ void tls_forget_session(tls_ctx_t *c, const char *name)
         drop_kept(k);
 }
 
-static int trust(tls_ctx_t *c, str_t ca_pem, const char **why)
+// Verification by these anchors. Without verification none are needed.
+static int trust(tls_ctx_t *c, const tls_client_opts_t *o, const char **why)
 {
-    if (ca_pem.n == 0)
-        return SSL_CTX_set_default_verify_paths(c->ssl) == 1
-                   ? 0
-                   : tls_why(why, "the system's certificate store cannot be read");
-    STACK_OF(X509) *all = tls_read_certs(ca_pem);
-    if (!all)
-        return tls_why(why, "CA certificate is not valid PEM");
-    X509_STORE *store = SSL_CTX_get_cert_store(c->ssl);
-    for (int i = 0; i < sk_X509_num(all); i++)
-        X509_STORE_add_cert(store, sk_X509_value(all, i));
-    sk_X509_pop_free(all, X509_free);
+    tls_store_t *store = o->store ? tls_store_acquire(o->store) : NULL;
+    if (!store && tls_store_create(o->ca_pem, &store, why) != 0)
+        return ERR_INVALID;
+    SSL_CTX_set_cert_store(c->ssl, store); // takes it
     return 0;
 }
 
@@ -212,14 +206,14 @@ int tls_client_create(const tls_client_opts_t *o, tls_ctx_t **out, const char **
     ERR_clear_error();
     tls_ctx_t *c = ctx_new(false);
     c->verify = o->verify;
-    if ((o->verify || o->ca_pem.n > 0) && trust(c, o->ca_pem, why) != 0)
+    if ((o->verify || o->ca_pem.n > 0) && trust(c, o, why) != 0)
         goto fail;
     if (o->cert && !tls_cert_use_ctx(o->cert, c->ssl)) {
         tls_why(why, "client certificate cannot be used");
         goto fail;
     }
     SSL_CTX_set_verify(c->ssl, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    if (o->verify_depth > 0)
+    if (o->limit_depth)
         SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
     if (!o->no_alpn)
         SSL_CTX_set_alpn_protos(c->ssl, ALPN_HTTP11, sizeof ALPN_HTTP11 - 1);

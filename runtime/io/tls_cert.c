@@ -67,12 +67,58 @@ STACK_OF(X509) * tls_read_certs(str_t pem)
     return NULL;
 }
 
-static EVP_PKEY *read_key(str_t pem)
+// One certificate in DER, as libraries that speak ASN.1 hand it over.
+static STACK_OF(X509) * read_der(str_t der)
 {
-    BIO *b = tls_bio_of(pem);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL);
+    const unsigned char *p = (const unsigned char *)der.p;
+    X509 *x = der.n ? d2i_X509(NULL, &p, (long)der.n) : NULL;
+    if (!x)
+        return NULL;
+    STACK_OF(X509) *all = sk_X509_new_null();
+    sk_X509_push(all, x);
+    return all;
+}
+
+static bool is_der(str_t text)
+{
+    return text.n > 0 && text.p[0] == 0x30 &&
+           str_find(text, STR("-----BEGIN ")) < 0; // SEQUENCE
+}
+
+int tls_chain_parse(str_t text, tls_chain_t **out, const char **why)
+{
+    ERR_clear_error();
+    tls_chain_t *all = is_der(text) ? read_der(text) : tls_read_certs(text);
+    if (!all)
+        return tls_why(why, is_der(text) ? "certificate is not valid DER"
+                                         : "certificate is not valid PEM");
+    *out = all;
+    return 0;
+}
+
+void tls_chain_free(tls_chain_t *c)
+{
+    sk_X509_pop_free(c, X509_free);
+}
+
+int tls_key_parse(str_t text, tls_key_t **out, const char **why)
+{
+    ERR_clear_error();
+    BIO *b = tls_bio_of(text);
+    EVP_PKEY *key = is_der(text) ? d2i_PrivateKey_bio(b, NULL)
+                                 : PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL);
     BIO_free(b);
-    return key;
+    if (!key)
+        return tls_why(why, is_der(text)
+                                ? "private key is not valid DER"
+                                : "private key is not valid PEM without a pass phrase");
+    *out = key;
+    return 0;
+}
+
+void tls_key_free(tls_key_t *k)
+{
+    EVP_PKEY_free(k);
 }
 
 static void cert_free(tls_cert_t *c)
@@ -94,16 +140,18 @@ static bool usable(const tls_cert_t *c)
     return ok;
 }
 
-int tls_cert_create(str_t cert_pem, str_t key_pem, tls_cert_t **out, const char **why)
+int tls_cert_join(tls_chain_t *chain, tls_key_t *key, tls_cert_t **out, const char **why)
 {
-    tls_cert_t *c = mem_zalloc(sizeof *c);
     const char *what = NULL;
+    ASSERT(sk_X509_num(chain) > 0, "a chain has a leaf");
+    tls_cert_t *c = mem_zalloc(sizeof *c);
     ERR_clear_error();
-    if (!(c->chain = tls_read_certs(cert_pem)))
-        what = "certificate is not valid PEM";
-    else if (!(c->leaf = sk_X509_shift(c->chain)) || !(c->key = read_key(key_pem)))
-        what = "private key is not valid PEM without a pass phrase";
-    else if (X509_check_private_key(c->leaf, c->key) != 1)
+    c->chain = X509_chain_up_ref(chain);
+    ASSERT(c->chain, "memory for a chain");
+    c->leaf = sk_X509_shift(c->chain);
+    EVP_PKEY_up_ref(key);
+    c->key = key;
+    if (X509_check_private_key(c->leaf, c->key) != 1)
         what = "private key does not belong to the certificate";
     else if (!usable(c))
         what = "certificate cannot be used";
@@ -114,6 +162,34 @@ int tls_cert_create(str_t cert_pem, str_t key_pem, tls_cert_t **out, const char 
     atomic_init(&c->refs, 1);
     *out = c;
     return 0;
+}
+
+int tls_cert_create(str_t cert_pem, str_t key_pem, tls_cert_t **out, const char **why)
+{
+    tls_chain_t *chain = NULL;
+    tls_key_t *key = NULL;
+    int rc = tls_chain_parse(cert_pem, &chain, why);
+    if (rc == 0)
+        rc = tls_key_parse(key_pem, &key, why);
+    if (rc == 0)
+        rc = tls_cert_join(chain, key, out, why);
+    tls_chain_free(chain);
+    tls_key_free(key);
+    return rc;
+}
+
+bool tls_cert_same(const tls_cert_t *a, const tls_cert_t *b)
+{
+    if (a == b)
+        return true;
+    if (!a || !b || sk_X509_num(a->chain) != sk_X509_num(b->chain) ||
+        X509_cmp(a->leaf, b->leaf) != 0) // the same leaf has the same key
+        return false;
+    for (int i = 0; i < sk_X509_num(a->chain); i++) {
+        if (X509_cmp(sk_X509_value(a->chain, i), sk_X509_value(b->chain, i)) != 0)
+            return false;
+    }
+    return true;
 }
 
 tls_cert_t *tls_cert_acquire(tls_cert_t *c)
@@ -141,6 +217,54 @@ bool tls_cert_use(const tls_cert_t *c, SSL *ssl)
 bool tls_cert_use_ctx(const tls_cert_t *c, SSL_CTX *ctx)
 {
     return SSL_CTX_use_cert_and_key(ctx, c->leaf, c->key, c->chain, 1) == 1;
+}
+
+// ---- trust anchors ----
+
+static int fill_store(X509_STORE *store, str_t ca_pem, const char **why)
+{
+    if (ca_pem.n == 0)
+        return X509_STORE_set_default_paths(store) == 1
+                   ? 0
+                   : tls_why(why, "the system's certificate store cannot be read");
+    STACK_OF(X509) *all = tls_read_certs(ca_pem);
+    if (!all)
+        return tls_why(why, "CA certificate is not valid PEM");
+    for (int i = 0; i < sk_X509_num(all); i++)
+        X509_STORE_add_cert(store, sk_X509_value(all, i)); // one given twice is in it once
+    sk_X509_pop_free(all, X509_free);
+    return 0;
+}
+
+int tls_store_create(str_t ca_pem, tls_store_t **out, const char **why)
+{
+    X509_STORE *store = X509_STORE_new();
+    ASSERT(store, "memory for a store");
+    ERR_clear_error();
+    int rc = fill_store(store, ca_pem, why);
+    ERR_clear_error();
+    if (rc == 0)
+        *out = store;
+    else
+        X509_STORE_free(store);
+    return rc;
+}
+
+tls_store_t *tls_store_acquire(tls_store_t *s)
+{
+    int rc = X509_STORE_up_ref(s);
+    ASSERT(rc == 1, "a store in use is acquired");
+    return s;
+}
+
+void tls_store_release(tls_store_t *s)
+{
+    X509_STORE_free(s);
+}
+
+int tls_store_count(const tls_store_t *s)
+{
+    return sk_X509_OBJECT_num(X509_STORE_get0_objects(s));
 }
 
 // ---- self-signed ----

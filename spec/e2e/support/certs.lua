@@ -29,33 +29,57 @@ function M.ca()
   return M.dir() .. "/ca.pem"
 end
 
--- {key = path, certificate = path} for the names (first: CN), signed by the test CA.
-function M.pair(...)
-  local names = { ... }
-  local label = names[1]:gsub("%*", "wildcard")
-  if pairs_made[label] then
-    return pairs_made[label]
-  end
-  local stem = M.dir() .. "/" .. label
+-- The file's text, indented as a YAML block below a key at `by` spaces.
+function M.text(path, by)
+  local handle = assert(io.open(path))
+  local text = handle:read("*a")
+  handle:close()
+  return by and ("|\n" .. text:gsub("([^\n]+)", (" "):rep(by) .. "%1"):gsub("\n$", "")) or text
+end
+
+local function extensions(names, opts)
   local alternatives = {}
   for i, name in ipairs(names) do
     alternatives[i] = (name:find("^[%d.]+$") and "IP:" or "DNS:") .. name
   end
+  return "subjectAltName=" .. table.concat(alternatives, ",") .. "\n"
+    .. (opts.authority and "basicConstraints=critical,CA:TRUE\n" or "")
+end
+
+-- {key = path, certificate = path} under `label`, for the names (first: CN). opts: signer (what make() returned; the
+-- test CA), self (signed by itself), expired, authority (may sign others).
+function M.make(label, names, opts)
+  opts = opts or {}
+  if pairs_made[label] then
+    return pairs_made[label]
+  end
+  local stem = M.dir() .. "/" .. label
+  local signer = opts.signer or { key = dir .. "/ca.key", certificate = dir .. "/ca.pem" }
   run(("openssl req %s -subj '/CN=%s' -keyout %s.key -out %s.csr"):format(EC, names[1], stem, stem))
   local handle = assert(io.open(stem .. ".ext", "w"))
-  handle:write("subjectAltName=", table.concat(alternatives, ","), "\n")
+  handle:write(extensions(names, opts))
   handle:close()
-  run(
-    ("openssl x509 -req -in %s.csr -CA %s/ca.pem -CAkey %s/ca.key -CAcreateserial -days 2 -extfile %s.ext -out %s.pem"):format(
-      stem,
-      dir,
-      dir,
-      stem,
-      stem
-    )
-  )
+  local by = opts.self and ("-signkey %s.key"):format(stem)
+    or ("-CA %s -CAkey %s -CAcreateserial"):format(signer.certificate, signer.key)
+  run(("openssl x509 -req -in %s.csr %s -days %d -extfile %s.ext -out %s.pem"):format(stem, by,
+    opts.expired and -1 or 2, stem, stem))
   pairs_made[label] = { key = stem .. ".key", certificate = stem .. ".pem" }
   return pairs_made[label]
+end
+
+-- The same for names signed by the test CA.
+function M.pair(...)
+  local names = { ... }
+  return M.make((names[1]:gsub("%*", "wildcard")), names)
+end
+
+-- A file with both files' texts, one after the other: a chain.
+function M.join(label, first, second)
+  local path = M.dir() .. "/" .. label
+  local handle = assert(io.open(path, "w"))
+  handle:write(M.text(first), M.text(second))
+  handle:close()
+  return path
 end
 
 return M

@@ -41,6 +41,9 @@ describe("links: mistakes", function()
       "kong.yaml:2:19: routes[0].paths[0]: should start with: / (fixed path) or ~/ (regex path)",
       "kong.yaml:2:23: routes[0].service: invalid reference 'service: x' (no such entry in 'services') "
         .. "(declare it under services, or correct the name)" },
+    { "services: [{name: s, host: h, ca_certificates: [x]}]",
+      "kong.yaml:2:49: services[0].ca_certificates[0]: invalid reference 'ca_certificates: x' (no such entry "
+        .. "in 'ca_certificates') (declare it under ca_certificates, or correct the name)" },
     { "plugins: [{name: prometheus, route: {name: x}}]",
       "kong.yaml:2:30: plugins[0].route: invalid reference 'route: x' (no such entry in 'routes') "
         .. "(declare it under routes, or correct the name)" },

@@ -252,6 +252,19 @@ local function route_of(fake)
   return out
 end
 
+local function tls_of(fake)
+  local out = recorders(fake, "set_upstream_certificate set_upstream_store set_upstream_depth")
+  for _, kind in ipairs({ "chain", "key", "store" }) do
+    out["is_" .. kind] = function(value)
+      return value == kind
+    end
+  end
+  function out.certificate(chain, key)
+    return chain .. " and " .. key
+  end
+  return out
+end
+
 local function node_of(fake)
   return {
     log_wants = function(level)
@@ -359,6 +372,7 @@ function M.install()
   package.loaded["moongate.abi.request"] = request_of(fake)
   package.loaded["moongate.abi.exchange"] = exchange_of(fake)
   package.loaded["moongate.abi.response"] = response_of(fake)
+  package.loaded["moongate.abi.tls"] = tls_of(fake)
   package.loaded["moongate.abi.route"] = route_of(fake)
   package.loaded["moongate.abi.node"] = node_of(fake)
   package.loaded["moongate.abi.wait"] = recorders(fake, "timer_at timer_every")

@@ -36,6 +36,9 @@ describe("kong.service", function()
     { "set_timeouts", { 1, 0, 1 }, "write_timeout must be an integer between 1 and 2147483646: given 0" },
     { "set_upstream", { nil }, "host must be a string" },
     { "set_tls_verify", { "x" }, "argument must be a boolean" },
+    { "set_tls_verify_depth", { -1 }, "depth must be an integer between 0 and 64: given -1" },
+    { "set_tls_verify_store", { {} }, "store must be a parsed cdata object" },
+    { "set_tls_cert_key", { "pem" }, "chain must be a parsed cdata object" },
   }) do
     it(case[1] .. " refuses: " .. case[3], function()
       local text, blames_caller = failure(service[case[1]], unpack(case[2], 1, 3))
@@ -44,9 +47,16 @@ describe("kong.service", function()
     end)
   end
 
+  it("passes on certificates, stores and depths", function()
+    assert.is_true(service.set_tls_cert_key("chain", "key"))
+    assert.is_true(service.set_tls_verify_store("store"))
+    assert.is_true(service.set_tls_verify_depth(2))
+    assert.same({ { "chain and key" }, { "store" }, { 2 } },
+      { fake.calls.set_upstream_certificate, fake.calls.set_upstream_store, fake.calls.set_upstream_depth })
+  end)
+
   it("says what it does not do", function()
-    for _, name in ipairs({ "set_tls_cert_key", "set_tls_verify_depth", "set_tls_verify_store",
-      "set_target_retry_callback" }) do
+    for _, name in ipairs({ "set_target_retry_callback" }) do
       local ok, err = service[name]()
       assert.is_nil(ok)
       assert.truthy(err:find(name .. " is not available: ", 1, true))

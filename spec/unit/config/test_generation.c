@@ -11,7 +11,8 @@ static const char document[] =
     "Example\",\"port\":443,"
     "\"path\":\"/"
     "v1\",\"retries\":2,\"connect_timeout\":1000,\"write_timeout\":2000,\"read_timeout\":3e3,"
-    "\"tls_verify\":false,\"client_certificate\":1},"
+    "\"tls_verify\":false,\"client_certificate\":1,\"tls_verify_depth\":0,"
+    "\"ca_certificates\":[\"ca-2\"]},"
     "{\"id\":\"s-2\",\"name\":null,\"protocol\":\"http\",\"host\":\"10.0.0.1\",\"port\":8080,"
     "\"path\":null,"
     "\"tls_verify\":null}],"
@@ -23,6 +24,7 @@ static const char document[] =
     "\"paths\":[\"/b\"]},"
     "{\"id\":\"r-3\",\"name\":\"bare\",\"service\":null,\"protocols\":[\"grpc\"],\"paths\":[\"/"
     "c\"]}],"
+    "\"ca_certificates\":[{\"id\":\"ca-1\",\"cert\":\"A\"},{\"id\":\"ca-2\",\"cert\":\"B\"}],"
     "\"consumers\":[{\"id\":\"c-1\",\"username\":\"ada\",\"custom_id\":\"77\",\"groups\":[]},"
     "{\"id\":\"c-2\",\"username\":\"bob\",\"custom_id\":null}],"
     "\"credentials\":[{\"kind\":\"keyauth\",\"key\":\"k-ada\",\"consumer\":1,\"data\":{\"id\":"
@@ -42,8 +44,7 @@ static const char document[] =
     "\"certificates\":[{\"id\":\"t-1\",\"cert\":\"A\\nB\",\"key\":\"K\",\"snis\":[\"x.Example."
     "com\",\"*.w.com\"]},"
     "{\"id\":\"t-2\",\"cert\":\"D\",\"key\":\"K\",\"snis\":[\"*\",\"a.*\"]}],"
-    "\"vaults\":[{\"name\":\"env\"}],\"consumer_groups\":[{\"name\":\"gold\"}],\"ca_"
-    "certificates\":[]}";
+    "\"vaults\":[{\"name\":\"env\"}],\"consumer_groups\":[{\"name\":\"gold\"}]}";
 
 static generation_t *make(str_t text)
 {
@@ -70,6 +71,11 @@ TEST(services_routes_and_their_links)
     CHECK_EQ_INT(s->tls_verify, 0);
     CHECK_EQ_INT(s->client_certificate, 0);
     CHECK(s->upstream == &g->upstreams[0]);
+    CHECK_EQ_INT(s->tls_verify_depth, 0);
+    CHECK_EQ_INT(s->n_ca_certificates, 1);
+    CHECK_EQ_STR(g->ca_certificates[s->ca_certificates[0]].cert, "B");
+    CHECK_EQ_INT(g->services[1].tls_verify_depth, -1);
+    CHECK_EQ_INT(g->services[1].n_ca_certificates, 0);
     CHECK_EQ_INT(g->services[1].tls_verify, -1);
     CHECK_EQ_INT(g->services[1].client_certificate, -1);
     CHECK_EQ_INT(g->services[1].retries, 5);
@@ -110,7 +116,8 @@ TEST(upstreams_plugins_certificates_and_raw_spans)
     CHECK_EQ_STR(g->certificates[0].cert, "A\nB");
     CHECK_EQ_STR(g->vaults_json, "[{\"name\":\"env\"}]");
     CHECK_EQ_STR(g->consumer_groups_json, "[{\"name\":\"gold\"}]");
-    CHECK_EQ_STR(g->ca_certificates_json, "[]");
+    CHECK_EQ_STR(g->ca_certificates_json,
+                 "[{\"id\":\"ca-1\",\"cert\":\"A\"},{\"id\":\"ca-2\",\"cert\":\"B\"}]");
     generation_release(g);
 }
 
@@ -221,6 +228,8 @@ TEST(faults_of_the_document_are_named)
         {"{\"services\":[{\"tls_verify\":\"yes\"}]}", "tls_verify: true or false was expected"},
         {"{\"services\":[{\"client_certificate\":1}]}",
          "client_certificate: there is no entry"},
+        {"{\"services\":[{\"ca_certificates\":[\"x\"]}]}",
+         "services[1]: ca_certificates: no CA certificate has the id x"},
         {"{\"credentials\":[{\"kind\":\"keyauth\",\"key\":\"k\"}]}",
          "needs a kind and a consumer"},
         {"{\"plugins\":[{}]}", "a plugin needs a name"},

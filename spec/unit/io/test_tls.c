@@ -581,6 +581,14 @@ TEST(bad_certificates_are_refused_with_a_reason)
         tls_client_create(&(tls_client_opts_t){.verify = true, .ca_pem = STR("x")}, &ctx, &why),
         ERR_INVALID);
     CHECK(strstr(why, "CA certificate is not valid PEM"));
+    tls_cert_t *again = NULL, *another = NULL;
+    CHECK_EQ_INT(tls_cert_create(str_from(cert), str_from(key), &c, &why), 0);
+    CHECK_EQ_INT(tls_cert_create(str_from(cert), str_from(key), &again, &why), 0);
+    CHECK_EQ_INT(tls_cert_create(str_from(other), str_from(other_key), &another, &why), 0);
+    CHECK(tls_cert_same(c, again) && !tls_cert_same(c, another) && !tls_cert_same(c, NULL));
+    tls_cert_release(c);
+    tls_cert_release(again);
+    tls_cert_release(another);
     free(cert);
     free(key);
     free(other);

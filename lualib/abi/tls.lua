@@ -1,0 +1,74 @@
+-- Certificates, keys and stores as scripts hold them, and what a request uses of them upstream.
+-- Objects are OpenSSL's (cdata), so those of libraries that call libcrypto through the FFI fit too.
+-- Invariant: what is made here is freed by the collector.
+
+local c = require "moongate.abi.c"
+
+local C, ffi, str, text = c.C, c.ffi, c.str, c.text
+local type, tostring, setmetatable = type, tostring, setmetatable
+
+local _M = {}
+
+local function owned(object, free)
+  if object == nil then
+    return nil, text(str[0])
+  end
+  return ffi.gc(object, free)
+end
+
+-- A chain (leaf first) or a key from PEM or DER text; nil and why.
+function _M.chain(bytes)
+  return owned(C.mg_tls_chain(bytes, #bytes, str), C.mg_tls_chain_free)
+end
+
+function _M.key(bytes)
+  return owned(C.mg_tls_key(bytes, #bytes, str), C.mg_tls_key_free)
+end
+
+local function is_pointer_to(object, pattern)
+  return type(object) == "cdata" and tostring(object):find(pattern) ~= nil
+end
+
+function _M.is_chain(object)
+  return is_pointer_to(object, "^cdata<struct stack_st[%w_]* %*>")
+end
+
+function _M.is_key(object)
+  return is_pointer_to(object, "^cdata<struct evp_pkey_st %*>")
+end
+
+function _M.is_store(object)
+  return is_pointer_to(object, "^cdata<struct x509_store_st %*>")
+end
+
+-- Chains to {key, certificate}: plugins parse once and set for each request.
+local joined = setmetatable({}, { __mode = "k" })
+
+-- The pair as one object; nil and why when they do not belong together.
+function _M.certificate(chain, key)
+  local known = joined[chain]
+  if known and known.key == key then
+    return known.certificate
+  end
+  local certificate, err = owned(C.mg_tls_cert(ffi.cast("struct stack_st_X509 *", chain), key, str),
+    C.mg_tls_cert_free)
+  if certificate then
+    joined[chain] = { key = key, certificate = certificate }
+  end
+  return certificate, err
+end
+
+-- For the current request's way upstream.
+function _M.set_upstream_certificate(certificate)
+  return C.mg_up_tls_cert(certificate) == C.MG_OK
+end
+
+function _M.set_upstream_store(store)
+  return C.mg_up_tls_store(store) == C.MG_OK
+end
+
+function _M.set_upstream_depth(depth)
+  return C.mg_up_tls_depth(depth) == C.MG_OK
+end
+
+return _M

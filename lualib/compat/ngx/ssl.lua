@@ -1,0 +1,3 @@
+-- The name guests know: require "ngx.ssl".
+
+return require("moongate.ngx.ssl")
