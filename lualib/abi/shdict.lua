@@ -7,7 +7,7 @@ local C, native, num, i32, ffi = c.C, c.native, c.num, c.i32, c.ffi
 
 local TEXTS = {
   [-1] = "not found", [-2] = "exists", [-3] = "no memory", [-4] = "not a number",
-  [-5] = "invalid key",
+  [-5] = "invalid key", [-6] = "value is a list", [-7] = "value not a list",
 }
 
 local MAX_WINDOWS = 8

@@ -7,6 +7,16 @@ local _M = {}
 local methods = {}
 local META = { __index = methods }
 
+local STORABLE = { string = true, number = true, boolean = true, ["nil"] = true }
+
+-- The handle of a dictionary of ours; raises for anything else, as a method called with a dot.
+local function zone_of(self)
+  if type(self) ~= "table" or getmetatable(self) ~= META then
+    error("bad \"zone\" argument", 3)
+  end
+  return self.id
+end
+
 local function key_of(key)
   if key == nil then
     return nil, "nil key"
@@ -21,33 +31,39 @@ local function key_of(key)
 end
 
 function methods.get(self, key)
+  local id = zone_of(self)
   local k, err = key_of(key)
   if not k then
     return nil, err
   end
-  local value, flags = shdict.get(self.id, k)
+  local value, flags = shdict.get(id, k)
   return value, value ~= nil and flags ~= 0 and flags or (value == nil and flags or nil)
 end
 
 function methods.get_stale(self, key)
+  local id = zone_of(self)
   local k, err = key_of(key)
   if not k then
     return nil, err
   end
-  local value, flags, stale = shdict.get(self.id, k, true)
+  local value, flags, stale = shdict.get(id, k, true)
   return value, value ~= nil and flags ~= 0 and flags or nil, stale
 end
 
 local function storer(mode, safe)
   return function(self, key, value, ttl, flags)
+    local id = zone_of(self)
     local k, err = key_of(key)
     if not k then
       return nil, err
+    elseif not STORABLE[type(value)] then
+      return nil, "bad value type"
     end
+    ttl = ttl and tonumber(ttl)
     if ttl and ttl < 0 then
       error("bad \"exptime\" argument", 2)
     end
-    return shdict.store(self.id, mode, k, value, ttl, flags, safe)
+    return shdict.store(id, mode, k, value, ttl, flags, safe)
   end
 end
 
@@ -60,21 +76,30 @@ function methods.delete(self, key)
 end
 
 function methods.incr(self, key, by, init, init_ttl)
+  local id = zone_of(self)
   local k, err = key_of(key)
   if not k then
     return nil, err
   end
-  return shdict.incr(self.id, k, tonumber(by) or error("cannot convert nil to number", 2), init,
-    init_ttl)
+  local n = tonumber(by)
+  if not n then
+    error("cannot convert " .. tostring(by) .. " to number", 2)
+  elseif init_ttl ~= nil and init == nil then
+    error("must provide \"init\" when providing \"init_ttl\"", 2)
+  elseif init_ttl ~= nil and (tonumber(init_ttl) or -1) < 0 then
+    error("bad \"init_ttl\" argument", 2)
+  end
+  return shdict.incr(id, k, n, tonumber(init), tonumber(init_ttl))
 end
 
 local function by_key(fn)
   return function(self, key, ...)
+    local id = zone_of(self)
     local k, err = key_of(key)
     if not k then
       return nil, err
     end
-    return fn(self.id, k, ...)
+    return fn(id, k, ...)
   end
 end
 
@@ -93,23 +118,23 @@ methods.rpop = by_key(function(id, key)
 end)
 
 function methods.flush_all(self)
-  shdict.flush_all(self.id)
+  shdict.flush_all(zone_of(self))
 end
 
 function methods.flush_expired(self, max)
-  return shdict.flush_expired(self.id, max)
+  return shdict.flush_expired(zone_of(self), max)
 end
 
 function methods.get_keys(self, max)
-  return shdict.keys(self.id, max or 1024)
+  return shdict.keys(zone_of(self), max or 1024)
 end
 
 function methods.capacity(self)
-  return shdict.capacity(self.id)
+  return shdict.capacity(zone_of(self))
 end
 
 function methods.free_space(self)
-  return shdict.free_space(self.id)
+  return shdict.free_space(zone_of(self))
 end
 
 function _M.fill(ngx)

@@ -35,9 +35,10 @@ static shdict_t *arg_dict(lua_State *L)
 
 static int push_code(lua_State *L, int rc)
 {
-    static const char *const TEXTS[] = {"not found", "exists", "no memory", "not a number",
-                                        "invalid key"};
-    ASSERT(rc <= -1 && rc >= -5, "an error of the dictionary");
+    static const char *const TEXTS[] = {"not found",       "exists",      "no memory",
+                                        "not a number",    "invalid key", "value is a list",
+                                        "value not a list"};
+    ASSERT(rc <= SHD_NOT_FOUND && rc >= SHD_NOT_A_LIST, "an error of the dictionary");
     return push_error(L, TEXTS[-rc - 1]);
 }
 
@@ -266,8 +267,6 @@ static int l_push(lua_State *L)
     if (v.type != SHD_STRING && v.type != SHD_NUMBER)
         return push_error(L, "bad value type");
     int rc = shdict_push(d, key, &v, lua_toboolean(L, 4), &len);
-    if (rc == SHD_NOT_A_NUMBER || rc == SHD_EXISTS)
-        return push_error(L, "value not a list");
     if (rc != SHD_OK)
         return push_code(L, rc);
     lua_pushnumber(L, len);
@@ -295,8 +294,6 @@ static int l_pop(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    if (rc == SHD_NOT_A_NUMBER || rc == SHD_EXISTS)
-        return push_error(L, "value not a list");
     if (rc != SHD_OK)
         return push_code(L, rc);
     push_value(L, &v);
@@ -307,9 +304,9 @@ static int l_len(lua_State *L)
 {
     uint32_t len = 0;
     int rc = shdict_len(arg_dict(L), arg_str(L, 2), &len);
-    if (rc == SHD_NOT_A_NUMBER || rc == SHD_EXISTS)
-        return push_error(L, "value not a list");
-    lua_pushnumber(L, rc == SHD_OK ? len : 0);
+    if (rc != SHD_OK && rc != SHD_NOT_FOUND)
+        return push_code(L, rc);
+    lua_pushnumber(L, len);
     return 1;
 }
 

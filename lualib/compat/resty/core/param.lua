@@ -1,0 +1,3 @@
+-- The name guests know: its functions are there already, in `ngx`.
+
+return {}
