@@ -208,16 +208,7 @@ function require(name) -- luacheck: ignore
   return loaded[name]
 end
 
--- ---- what Lua 5.2 has and libraries written for OpenResty use ----
-
-if not table.pack then -- luacheck: ignore
-  function table.pack(...) -- luacheck: ignore
-    return { n = select("#", ...), ... }
-  end
-end
-if not table.unpack then -- luacheck: ignore
-  table.unpack = unpack -- luacheck: ignore
-end
+require("moongate.lua52").install(_G)
 
 -- ---- errors ----
 

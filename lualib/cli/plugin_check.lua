@@ -35,8 +35,6 @@ local NAMES = {
   { "kong%.db%.[%w_]+:delete", "error", "kong.db writes: the configuration is read-only; keep data in ngx.shared or Redis" },
   { "kong%.db%.[%w_]+:truncate", "error", "kong.db writes: the configuration is read-only; keep data in ngx.shared or Redis" },
   { "%f[%w_]__len%f[^%w_]", "warning", "__len: the Lua here does not ask it of tables; call a function instead of #t" },
-  { "%f[%w_]__pairs%f[^%w_]", "warning", "__pairs: the Lua here does not ask it; give an iterator function" },
-  { "%f[%w_]__ipairs%f[^%w_]", "warning", "__ipairs: the Lua here does not ask it; give an iterator function" },
   { "string%.dump", "warning", "string.dump: bytecode is of this LuaJIT only and is not checked when loaded" },
   { "os%.execute", "warning", "os.execute: it stops the whole worker until the command ends" },
   { "io%.popen", "warning", "io.popen: reading from it stops the whole worker" },
