@@ -8,39 +8,67 @@ local EMPTY_ARRAY = json_encode.array({})
 
 local function nothing() end
 
--- What the two modules share. `encode` raises or not, as they do.
-local function extend(out, encode, decode)
+-- A switch as cjson's: called with a boolean it sets, and tells what is set.
+local function switch(options, name)
+  return function(on)
+    if on ~= nil then
+      options[name] = on and true or false
+    end
+    return options[name]
+  end
+end
+
+-- The settings of one instance apply to it alone, as in OpenResty.
+local function encoder(options)
+  return function(value)
+    local text = json_encode.encode(value, not options.empty_as_object)
+    if options.escape_slash then
+      text = text:gsub("/", "\\/") -- only strings hold one
+    end
+    return text
+  end
+end
+
+local function quiet(encode)
+  return function(value)
+    local ok, text = pcall(encode, value)
+    if ok then
+      return text
+    end
+    return nil, text
+  end
+end
+
+-- An instance over the library's one. safe: encode returns nil and the error.
+local function extend(library, safe)
+  local options = { empty_as_object = true, escape_slash = false, array_mt = false }
+  local decode, encode = library.decode, encoder(options)
+  local out = setmetatable({}, { __index = library })
   out.array_mt = json_encode.array_mt
   out.empty_array_mt = json_encode.array_mt
   out.empty_array = EMPTY_ARRAY
-  out.encode = encode
-  local keep = false
+  out.encode = safe and quiet(encode) or encode
   out.decode = function(text)
-    if keep then
-      return require("moongate.pdk.json").decode(text)
+    if options.array_mt then
+      local value, err = require("moongate.pdk.json").decode(text)
+      if err and not safe then
+        error(err, 2)
+      end
+      return value, err
     end
     return decode(text)
   end
-  -- Of the whole module, as in OpenResty.
-  out.decode_array_with_array_mt = function(on)
-    if on ~= nil then
-      keep = on
-    end
-    return keep
+  out.decode_array_with_array_mt = switch(options, "array_mt")
+  out.encode_empty_table_as_object = switch(options, "empty_as_object")
+  out.encode_escape_forward_slash = switch(options, "escape_slash")
+  out.encode_number_precision = nothing -- numbers are written exactly
+  out.new = function()
+    return extend(library.new(), safe)
   end
-  -- Ours never escapes "/" and writes numbers exactly.
-  out.encode_escape_forward_slash = nothing
-  out.encode_empty_table_as_object = nothing
-  out.encode_number_precision = nothing
   return out
 end
 
-local M = extend(setmetatable({}, { __index = raw }), json_encode.encode, raw.decode)
+local M = extend(raw)
 
 M.extend = extend
-M.new = function()
-  local fresh = raw.new()
-  return extend(setmetatable({}, { __index = fresh }), json_encode.encode, fresh.decode)
-end
-
 return M

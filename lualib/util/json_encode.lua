@@ -72,6 +72,7 @@ local function encode_number(value)
 end
 
 local encode_value
+local empty_as_array = false -- of the encoding under way
 
 local function encode_array(value, out, depth)
   out[#out + 1] = "["
@@ -129,7 +130,7 @@ function encode_value(value, out, depth)
     error("JSON cannot hold a " .. kind, 0)
   elseif depth >= MAX_DEPTH then
     error("JSON deeper than " .. MAX_DEPTH .. " levels, or a table inside itself", 0)
-  elseif M.is_array(value) then
+  elseif M.is_array(value) or empty_as_array and next(value) == nil then
     encode_array(value, out, depth + 1)
   else
     encode_object(value, out, depth + 1)
@@ -137,8 +138,10 @@ function encode_value(value, out, depth)
 end
 
 --- Encodes a value. Raises for what JSON cannot say (functions, NaN, cycles): that is misuse.
-function M.encode(value)
+-- empty_array: a table without entries is written as [], not as {}.
+function M.encode(value, empty_array)
   local out = {}
+  empty_as_array = empty_array == true
   encode_value(value, out, 0)
   return concat(out)
 end
