@@ -120,6 +120,9 @@ int32_t mg_header_get(int32_t side, const char *name, uint64_t name_n, mg_str_t 
 int32_t mg_header_count(int32_t side, const char *name, uint64_t name_n);
 // Line number `*at` or the next one that counts: name and value; *at is advanced. MG_ABSENT at the end.
 int32_t mg_header_next(int32_t side, uint32_t *at, mg_str_t *name, mg_str_t *value);
+// Change number `at` recorded for a response that is not there yet (those for 200 only are left out). MG_ABSENT at the end.
+enum { MG_CHANGE_SET, MG_CHANGE_ADD, MG_CHANGE_REMOVE };
+int32_t mg_header_recorded(uint32_t at, int32_t *change, mg_str_t *name, mg_str_t *value);
 int32_t mg_header_set(int32_t side, const char *name, uint64_t name_n, const char *value,
                       uint64_t value_n);
 int32_t mg_header_add(int32_t side, const char *name, uint64_t name_n, const char *value,

@@ -3,7 +3,8 @@
 
 local c = require "moongate.abi.c"
 
-local C, state, str, str2, u32, text = c.C, c.state, c.str, c.str2, c.u32, c.text
+local C, state, str, str2, text = c.C, c.state, c.str, c.str2, c.text
+local u32, i32 = c.u32, c.i32
 local why = c.why
 local type, tostring = type, tostring
 
@@ -53,6 +54,32 @@ function _M.lister(side)
       n = n + 1
     end
   end
+end
+
+local function without(flat, name)
+  local out, lower = {}, name:lower()
+  for i = 1, #flat, 2 do
+    if flat[i]:lower() ~= lower then
+      out[#out + 1], out[#out + 2] = flat[i], flat[i + 1]
+    end
+  end
+  return out
+end
+
+-- n1, v1, ... of a response that is not there yet: what plugins have recorded for it so far.
+function _M.recorded()
+  local flat, at = {}, 0
+  while C.mg_header_recorded(at, i32, str, str2) == 0 do
+    local name, change = text(str[0]), i32[0]
+    if change ~= C.MG_CHANGE_ADD then
+      flat = without(flat, name)
+    end
+    if change ~= C.MG_CHANGE_REMOVE then
+      flat[#flat + 1], flat[#flat + 2] = name, text(str2[0])
+    end
+    at = at + 1
+  end
+  return flat
 end
 
 function _M.counter(side)

@@ -40,6 +40,16 @@ function _M.name(number)
   return NAMES[number] or "init"
 end
 
+-- As OpenResty names where code runs, in its errors: "log_by_lua*".
+function _M.context(number)
+  if number == _M.TIMER then
+    return "ngx.timer"
+  elseif number == _M.CERTIFICATE then
+    return "ssl_certificate_by_lua*"
+  end
+  return _M.name(number) .. "_by_lua*"
+end
+
 -- The number of a name, or nil.
 function _M.number(name)
   return BITS[name]

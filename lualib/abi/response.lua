@@ -29,6 +29,7 @@ end
 
 _M.header = headers.getter(C.MG_RESPONSE)
 _M.headers = headers.lister(C.MG_RESPONSE)
+_M.recorded = headers.recorded -- what plugins want in a response that is not there yet
 _M.set_header = headers.setter(C.MG_RESPONSE)
 _M.set_number = headers.number_setter(C.MG_RESPONSE)
 _M.add_header = headers.adder(C.MG_RESPONSE)

@@ -6,21 +6,37 @@ local _M = {}
 
 local MAX_ARGS = 100
 
--- Bytes that escape_uri keeps: type 2 (default) a component, type 0 a whole URI.
+-- Bytes that escape_uri escapes: type 2 (default) in a component, type 0 in a whole URI.
 local COMPONENT = "[^%w%-%._~!%*'%(%)]"
-local WHOLE = "[^%w%-%._~!%*'%(%)/:%?#@&=%+%$,;%%%[%]]"
+local WHOLE = "[%z\1-\32#%%%?\127-\255]"
+-- And those of a path that may be escaped already.
+local PATH = "[^%w%-%._~!%*'%(%)/:%?#@&=%+%$,;%%%[%]]"
 
 local function percent(char)
   return ("%%%02X"):format(char:byte())
 end
 
+-- What these functions take: nil is the empty text.
+local function text_of(s)
+  if type(s) == "string" then
+    return s
+  end
+  return s and tostring(s) or ""
+end
+
 local function escape_uri(s, kind)
-  s = tostring(s)
-  return (s:gsub(kind == 0 and WHOLE or COMPONENT, percent))
+  if kind ~= nil and kind ~= 0 and kind ~= 2 then
+    error("\"type\" " .. tostring(kind) .. " is not supported: use 0 (a whole URI) or 2 (a component)", 2)
+  end
+  return (text_of(s):gsub(kind == 0 and WHOLE or COMPONENT, percent))
+end
+
+function _M.escape_path(s)
+  return (text_of(s):gsub(PATH, percent))
 end
 
 local function unescape_uri(s)
-  s = tostring(s):gsub("+", " ")
+  s = text_of(s):gsub("+", " ")
   return (s:gsub("%%(%x%x)", function(hex)
     return string.char(tonumber(hex, 16))
   end))
@@ -95,7 +111,7 @@ function _M.fill(ngx)
   ngx.encode_args, ngx.decode_args = encode_args, decode_args
 
   function ngx.encode_base64(s, no_padding)
-    return crypto.encode_base64(tostring(s), no_padding)
+    return crypto.encode_base64(text_of(s), no_padding)
   end
   function ngx.decode_base64(s)
     if type(s) ~= "string" then
@@ -104,25 +120,35 @@ function _M.fill(ngx)
     return crypto.decode_base64(s)
   end
   function ngx.md5(s)
-    return crypto.hex(crypto.md5(tostring(s)))
+    return crypto.hex(crypto.md5(text_of(s)))
   end
   function ngx.md5_bin(s)
-    return crypto.md5(tostring(s))
+    return crypto.md5(text_of(s))
   end
   function ngx.sha1_bin(s)
-    return crypto.sha1(tostring(s))
+    return crypto.sha1(text_of(s))
   end
   function ngx.hmac_sha1(key, s)
     return crypto.hmac("sha1", key, s)
   end
-  ngx.crc32_short, ngx.crc32_long = crypto.crc32, crypto.crc32
+  -- As decode_base64, but passing over what is not of the alphabet (line ends of MIME).
+  function ngx.decode_base64mime(s)
+    if type(s) ~= "string" then
+      error("string argument only", 2)
+    end
+    return crypto.decode_base64((s:gsub("[^%w%+/]", "")))
+  end
+  function ngx.crc32_short(s)
+    return crypto.crc32(text_of(s))
+  end
+  ngx.crc32_long = ngx.crc32_short
 
   local QUOTES = {
     ["\0"] = "\\0", ["\n"] = "\\n", ["\r"] = "\\r", ["\\"] = "\\\\", ["'"] = "\\'", ['"'] = '\\"',
     ["\26"] = "\\Z",
   }
   function ngx.quote_sql_str(s)
-    return "'" .. tostring(s):gsub('[%z\n\r\\\'"\26]', QUOTES) .. "'"
+    return "'" .. text_of(s):gsub('[%z\n\r\\\'"\26]', QUOTES) .. "'"
   end
 end
 

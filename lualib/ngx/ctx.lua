@@ -19,7 +19,7 @@ local PHASE_NAMES = {
 
 local function check_request(what)
   if not phase.has_request() then
-    error("API disabled in the current context: " .. what, 3)
+    error(what .. ": API disabled in the context of " .. phase.context(phase.current()), 3)
   end
 end
 
@@ -74,7 +74,7 @@ end
 
 local function check_filter()
   if phase.current() ~= phase.BODY_FILTER then
-    error("API disabled in the context of " .. phase.name(phase.current()), 3)
+    error("API disabled in the context of " .. phase.context(phase.current()), 3)
   end
 end
 

@@ -52,9 +52,18 @@ local function field(key)
   return (tostring(key):gsub("_", "-"))
 end
 
+-- The lines there are, or those recorded while there is no response yet.
+local function lines(max)
+  local flat, more = response.headers(max)
+  if flat[1] ~= nil then
+    return flat, more
+  end
+  return response.recorded(), false
+end
+
 local function get(_, key)
   local name = field(key):lower()
-  local flat = response.headers()
+  local flat = lines()
   local out
   for i = 1, #flat, 2 do
     if flat[i]:lower() == name then
@@ -66,9 +75,6 @@ local function get(_, key)
         out = { out, flat[i + 1] }
       end
     end
-  end
-  if out == nil then
-    return response.header(field(key))
   end
   return out
 end
@@ -102,7 +108,7 @@ function _M.fill(ngx)
   ngx.header = setmetatable({}, { __index = get, __newindex = set })
   ngx.resp = {
     get_headers = function(max, raw)
-      return _M.collect(response.headers, max, raw)
+      return _M.collect(lines, max, raw)
     end,
     add_header = function(name, value)
       for _, inner in ipairs(type(value) == "table" and value or { value }) do

@@ -45,7 +45,7 @@ end
 
 local function check_request()
   if not phase.has_request() then
-    error("API disabled in the context of " .. phase.name(phase.current()), 3)
+    error("API disabled in the context of " .. phase.context(phase.current()), 3)
   end
 end
 

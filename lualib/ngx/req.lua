@@ -107,7 +107,7 @@ function _M.fill(ngx)
     if jump then
       error("ngx.req.set_uri: internal redirects do not exist here", 2)
     end
-    local ok, err = exchange.set_path(codec.escape_uri(uri, 0))
+    local ok, err = exchange.set_path(codec.escape_path(uri))
     if not ok then
       error(err, 2)
     end

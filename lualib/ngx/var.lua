@@ -59,7 +59,11 @@ local GET = {
     return "1"
   end,
   document_uri = request.path,
-  host = request.host,
+  host = function() -- follows ngx.req.set_header("Host", ...)
+    local field = request.header("Host")
+    local name = field and (field:match("^(%[[^%]]*%])") or field:match("^([^:]*)"))
+    return name and name ~= "" and name:lower() or request.host()
+  end,
   hostname = node.hostname,
   https = function()
     return request.scheme() == "https" and "on" or ""

@@ -369,6 +369,24 @@ int32_t mg_header_next(int32_t side, uint32_t *at, mg_str_t *name, mg_str_t *val
     return MG_OK;
 }
 
+int32_t mg_header_recorded(uint32_t at, int32_t *change, mg_str_t *name, mg_str_t *value)
+{
+    static const int32_t CHANGES[] = {
+        [HOP_SET] = MG_CHANGE_SET, [HOP_ADD] = MG_CHANGE_ADD, [HOP_REMOVE] = MG_CHANGE_REMOVE};
+    const request_t *r = current_request();
+    if (!r)
+        return MG_NO_REQUEST;
+    for (const header_op_t *op = r->ops; op; op = op->next) {
+        if (op->only_on_200 || at-- > 0)
+            continue;
+        *change = CHANGES[op->kind];
+        *name = (mg_str_t){.p = op->name.p, .n = op->name.n};
+        *value = (mg_str_t){.p = op->value.p ? op->value.p : "", .n = op->value.n};
+        return MG_OK;
+    }
+    return MG_ABSENT;
+}
+
 static int32_t code_of(int rc)
 {
     return rc == 0 ? MG_OK : rc == ERR_INVALID ? MG_INVALID : MG_SENT;

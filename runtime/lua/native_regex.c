@@ -27,8 +27,8 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-// Options as ngx.re's letters; ones that only concern caching and compilation are accepted.
-static int parse_options(str_t text, uint32_t *out)
+// Options as ngx.re's letters; ones that only concern caching and compilation are accepted. The letter that is none, or 0.
+static char parse_options(str_t text, uint32_t *out)
 {
     *out = 0;
     for (size_t i = 0; i < text.n; i++) {
@@ -65,7 +65,7 @@ static int parse_options(str_t text, uint32_t *out)
         case 'o':
             break;
         default:
-            return -1;
+            return text.p[i];
         }
     }
     return 0;
@@ -76,11 +76,9 @@ static int l_compile(lua_State *L)
 {
     str_t pattern = arg_str(L, 1), options = arg_str_opt(L, 2);
     uint32_t flags;
-    if (parse_options(options, &flags) != 0) {
-        lua_pushnil(L);
-        lua_pushfstring(L, "unknown flag in \"%s\"", options.p);
-        return 2;
-    }
+    char odd = parse_options(options, &flags);
+    if (odd)
+        return luaL_error(L, "unknown flag \"%c\" (flags \"%s\")", odd, options.p);
     int code;
     PCRE2_SIZE at;
     pcre2_code *compiled =
@@ -89,8 +87,11 @@ static int l_compile(lua_State *L)
         unsigned char text[200];
         pcre2_get_error_message(code, text, sizeof text);
         lua_pushnil(L);
-        lua_pushfstring(L, "pcre2_compile() failed: %s in \"%s\" at \"%s\"", (char *)text,
-                        pattern.p, at <= pattern.n ? pattern.p + at : "");
+        lua_pushfstring(L, "pcre2_compile() failed: %s in \"%s\"", (char *)text, pattern.p);
+        if (at < pattern.n) {
+            lua_pushfstring(L, " at \"%s\"", pattern.p + at);
+            lua_concat(L, 2);
+        }
         return 2;
     }
     pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); // without it matching is interpreted

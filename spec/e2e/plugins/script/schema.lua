@@ -1,0 +1,7 @@
+-- Configuration of the script plugin: none.
+return {
+  name = "script",
+  fields = {
+    { config = { type = "record", fields = {} } },
+  },
+}
