@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/conn.h"
 #include "core/identity.h"
+#include "core/passive.h"
 #include "core/respond.h"
 #include "core/upstreams.h"
 
@@ -27,6 +28,10 @@ static void drop_upstream(exchange_t *x)
     if (x->pool)
         pool_release(x->pool);
     x->pool = NULL;
+    if (x->peer)
+        passive_end(x->peer);
+    x->peer = NULL;
+    balancer_unwait(&x->waiter);
     buf_dispose(&x->head);
 }
 
@@ -88,9 +93,18 @@ static bool may_retry(const exchange_t *x, int err)
     return safe && r->n_tries <= r->up.retries;
 }
 
+// A kept connection that the peer had closed says nothing about the peer.
+static void tell_failure(exchange_t *x, int err)
+{
+    bool was_closed = x->reused && err != ERR_TIMEOUT && !x->got_bytes;
+    if (x->peer && !x->have_head && !was_closed)
+        passive_failed(x->r, x->peer, err, clock_mono_us() - x->try_us);
+}
+
 void exchange_failed(exchange_t *x, int err)
 {
     request_t *r = x->r;
+    tell_failure(x, err);
     if (r->tries && r->tries->err == 0)
         r->tries->err = err;
     if (r->head_sent) {
@@ -114,7 +128,10 @@ static void on_timeout(io_timer_t *t)
     exchange_t *x = CONTAINER_OF(t, exchange_t, timer);
     request_t *r = x->r;
     request_hold(r);
-    exchange_failed(x, ERR_TIMEOUT);
+    if (x->pool)
+        exchange_failed(x, ERR_TIMEOUT);
+    else
+        give_up(x, ERR_DNS_FAIL); // no target has an address yet
     request_drop(r);
 }
 
@@ -205,6 +222,10 @@ static void record_try(exchange_t *x)
     try_record_t *t = arena_zalloc(&r->arena, sizeof *t);
     *t = (try_record_t){
         .next = r->tries, .ip = x->host, .port = x->port, .at_us = clock_wall_us()};
+    if (x->peer) { // which may be gone when the request is logged
+        t->ip = arena_dup(&r->arena, x->host);
+        t->peer = x->peer->key;
+    }
     r->tries = t;
     r->n_tries++;
 }
@@ -261,7 +282,46 @@ static str_t sni_for(const exchange_t *x)
     }
     if (r->up.balancer && r->up.balancer->host_header.n)
         return r->up.balancer->host_header;
-    return x->host;
+    return x->name;
+}
+
+static void on_addresses(balancer_waiter_t *w)
+{
+    exchange_t *x = CONTAINER_OF(w, exchange_t, waiter);
+    request_t *r = x->r;
+    request_hold(r);
+    io_timer_stop(&x->timer);
+    try_target(x);
+    request_drop(r);
+}
+
+// False: it waits for a target, or there is none and the client is told so.
+static bool pick_target(exchange_t *x)
+{
+    request_t *r = x->r;
+    upstream_pick_t pick;
+    int rc = upstreams_pick(r, &pick);
+    if (rc > 0) {
+        x->host = r->up.host; // for the log, should it fail
+        x->waiter.fn = on_addresses;
+        upstreams_wait(r, &x->waiter);
+        io_timer_start(&x->timer, r->up.connect_timeout_ms);
+        return false;
+    }
+    if (rc < 0) {
+        exchange_cancel(r);
+        respond_error(r, 503, "failure to get a peer from the ring-balancer");
+        return false;
+    }
+    x->host = pick.host;
+    x->port = pick.port;
+    x->name = pick.name;
+    x->peer = pick.peer;
+    if (x->peer) {
+        passive_begin(x->peer);
+        x->try_us = clock_mono_us();
+    }
+    return true;
 }
 
 static void try_target(exchange_t *x)
@@ -271,11 +331,9 @@ static void try_target(exchange_t *x)
     x->why = NULL;
     x->scanned = 0;
     x->n_informational = 0;
-    if (upstreams_pick(r, &x->host, &x->port) != 0) {
-        exchange_cancel(r);
-        respond_error(r, 503, "failure to get a peer from the ring-balancer");
+    ASSERT(!x->pool && !x->peer, "what an earlier try held was released");
+    if (!pick_target(x))
         return;
-    }
     record_try(x);
     pool_key_t key = {.host = x->host, .port = x->port};
     if (r->up.https) {
@@ -286,7 +344,6 @@ static void try_target(exchange_t *x)
             return;
         }
     }
-    ASSERT(!x->pool, "the pool of an earlier try was released");
     x->pool = pools_acquire(r->worker->pools, &key);
     uconn_t *u = x->fresh_only ? NULL : pool_take(x->pool);
     if (u)

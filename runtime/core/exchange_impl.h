@@ -3,6 +3,7 @@
 
 #include "core/exchange.h"
 #include "core/pool.h"
+#include "core/upstreams.h"
 #include "core/worker.h"
 
 struct exchange {
@@ -10,12 +11,16 @@ struct exchange {
     connector_t *connector; // connecting, or NULL
     uconn_t *u;             // connected, or NULL
     pool_t *pool;           // of the target; acquired
-    str_t host;             // of the target; borrowed from the generation or the arena
+    str_t host,
+        name; // of the target: where it is, and as configured; borrowed from the peer, the generation or the arena
     uint16_t port;
-    io_timer_t timer; // write or read deadline
-    bool sent;        // request bytes went out on this connection
-    bool streamed;    // the body went or goes out as it comes: cannot be sent again
-    bool body_failed; // a write of the body failed
+    peer_t *peer;             // of an Upstream, its try begun; else NULL
+    balancer_waiter_t waiter; // for a first target
+    uint64_t try_us;          // when the try began, monotonic; of an Upstream's only
+    io_timer_t timer;         // write or read deadline
+    bool sent;                // request bytes went out on this connection
+    bool streamed;            // the body went or goes out as it comes: cannot be sent again
+    bool body_failed;         // a write of the body failed
     bool reused, fresh_only, got_bytes, have_head;
     bool keep_alive; // so says the response
     bool chunked_up; // the body goes out chunked

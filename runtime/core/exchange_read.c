@@ -1,6 +1,7 @@
 // The response of an exchange: head, interim responses, body, its end. What goes back to the pool is decided here.
 // Invariant: a connection is used again only after a message that ended exactly where its framing said.
 #include "core/exchange_impl.h"
+#include "core/passive.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -62,6 +63,8 @@ static void on_head(exchange_t *x)
     r->upstream_head_us = clock_mono_us();
     r->upstream_status = x->response->status;
     x->keep_alive = x->response->keep_alive;
+    if (x->peer)
+        passive_answered(r, x->peer, x->response->status, clock_mono_us() - x->try_us);
     r->source = SOURCE_SERVICE;
     headers_strip_hop_by_hop(&x->response->headers);
     r->upstream_headers = x->response->headers;
@@ -247,7 +250,7 @@ static void lighten(exchange_t *x)
 {
     if (!request_lighten(x->r))
         return;
-    x->host = STR("");
+    x->host = x->name = STR("");
     x->response = NULL;
 }
 

@@ -31,14 +31,14 @@ static str_t host_value(const exchange_t *x)
         return up->balancer->host_header;
     bool standard = x->port == (up->https ? 443 : 80);
     if (standard)
-        return x->host;
+        return x->name;
     char digits[WIRE_NUMBER_MAX];
     str_t port = wire_number(digits, x->port);
-    char *text = arena_alloc(&r->arena, x->host.n + 1 + port.n);
-    memcpy(text, x->host.p, x->host.n);
-    text[x->host.n] = ':';
-    memcpy(text + x->host.n + 1, port.p, port.n);
-    return str_make(text, x->host.n + 1 + port.n);
+    char *text = arena_alloc(&r->arena, x->name.n + 1 + port.n);
+    memcpy(text, x->name.p, x->name.n);
+    text[x->name.n] = ':';
+    memcpy(text + x->name.n + 1, port.p, port.n);
+    return str_make(text, x->name.n + 1 + port.n);
 }
 
 // Lines of the client that are replaced by the gateway's own.

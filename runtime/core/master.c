@@ -21,6 +21,7 @@
 #include "core/master_impl.h"
 #include "config/generation.h"
 #include "core/config_state.h"
+#include "core/health.h"
 #include "core/last_good.h"
 #include "core/node.h"
 #include "core/shdict.h"
@@ -75,7 +76,7 @@ static int create_shared(master_t *m)
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || config_state_create() != 0 ||
-        master_create_dicts(m->s) != 0) {
+        health_create() != 0 || master_create_dicts(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",
@@ -564,6 +565,7 @@ static void destroy(master_t *m)
     watcher_destroy(m->watcher);
     buf_dispose(&m->facts);
     config_state_destroy();
+    health_destroy();
     if (m->signal_fd >= 0)
         close(m->signal_fd);
     for (unsigned i = 0; i < SHDICTS_MAX; i++)

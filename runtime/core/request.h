@@ -64,6 +64,8 @@ typedef struct upstream_request {
     int32_t tls_depth;      // -1: the service's
     tls_cert_t *tls_cert;   // a plugin's; NULL: as configured
     tls_store_t *tls_store; // a plugin's; NULL: as configured
+    enum { HASH_UNKNOWN, HASH_NOTHING, HASH_KNOWN } hash_state; // of `hash`, by balancer
+    uint64_t hash;
 } upstream_request_t;
 
 // What is said in the log of a request to an LLM provider, beside what the tap saw. Borrowed from the plugin's plan.
@@ -79,6 +81,7 @@ typedef struct try_record {
     struct try_record *next;
     str_t ip;
     uint16_t port;
+    uint64_t peer;  // its key (core/peer.h); 0: no Upstream's
     int err;        // 0 or ERR_*
     uint64_t at_us; // wall
     uint32_t connect_us;

@@ -17,8 +17,10 @@
 #include "core/file.h"
 #include "core/identity.h"
 #include "core/node.h"
+#include "core/peer.h"
 #include "core/respond.h"
 #include "core/stats.h"
+#include "core/upstreams.h"
 #include "io/dns.h"
 
 enum { BEAT_MS = 200 };
@@ -60,6 +62,12 @@ static void beat(io_timer_t *t)
     worker_t *w = CONTAINER_OF(t, worker_t, beat_timer);
     *w->heartbeat = clock_mono_us() / 1000;
     io_timer_start(t, BEAT_MS);
+}
+
+static void touch_peers(io_timer_t *t)
+{
+    peers_touch(CONTAINER_OF(t, worker_t, peers_timer)->peers);
+    io_timer_start(t, HEALTH_KEPT_S * 1000 / 4);
 }
 
 static int read_trusted(worker_t *w, char *why, size_t why_cap)
@@ -228,6 +236,7 @@ int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap)
         return -1;
     }
     generation_t *old = w->gen;
+    upstreams_install(w, g);
     w->gen = g;
     if (old)
         generation_release(old);
@@ -284,6 +293,9 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     io_timer_init(&w->drain_timer, w->loop, on_drain_deadline);
     seed(w);
     w->pools = pools_create(w);
+    w->peers = peers_create();
+    io_timer_init(&w->peers_timer, w->loop, touch_peers);
+    io_timer_start(&w->peers_timer, HEALTH_KEPT_S * 1000 / 4);
     dns_opts_t dns = {.servers = o->settings->dns_servers};
     dns_configure(w->loop, &dns);
     if (worker_use_settings(w, o->settings, why, why_cap) != 0 ||
@@ -305,6 +317,8 @@ void worker_close(worker_t *w)
     pools_destroy(w->pools);
     if (w->gen)
         generation_release(w->gen);
+    peers_destroy(w->peers);
+    io_timer_stop(&w->peers_timer);
     io_timer_stop(&w->beat_timer);
     io_timer_stop(&w->drain_timer);
     if (w->access_log)

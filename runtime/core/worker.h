@@ -12,6 +12,8 @@
 #define MOONGATE_VERSION "0.0.0" // the Makefile says which
 #endif
 
+typedef struct peers peers_t; // core/peer.h
+
 // What is gathered for one client within an event and leaves in one writev (respond.c).
 typedef struct out_batch {
     request_t *of; // whose; meaningless when n is 0
@@ -29,6 +31,8 @@ struct worker {
     void *script_state;       // lua's
     access_log_t *access_log; // NULL: off
     pools_t *pools;           // upstream connections
+    peers_t *peers;           // addresses of Upstreams' targets
+    io_timer_t peers_timer;
     cidr_t *trusted;
     unsigned n_trusted;
     listener_t *listeners[2 * LISTEN_MAX];

@@ -213,3 +213,30 @@ bool header_value_valid(str_t value)
 {
     return value.n == 0 || scan_value(value.p, value.p + value.n) == value.p + value.n;
 }
+
+// ---- cookies ----
+
+static bool cookie_in(str_t line, str_t name, str_t *value)
+{
+    while (line.n > 0) {
+        ptrdiff_t end = str_chr(line, ';');
+        str_t pair = str_trim(str_make(line.p, end < 0 ? line.n : (size_t)end));
+        ptrdiff_t equals = str_chr(pair, '=');
+        line = str_from_at(line, end < 0 ? line.n : (size_t)end + 1);
+        if (equals < 0 || !str_eq(str_trim(str_make(pair.p, (size_t)equals)), name))
+            continue;
+        str_t v = str_trim(str_from_at(pair, (size_t)equals + 1));
+        bool quoted = v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"';
+        *value = quoted ? str_make(v.p + 1, v.n - 2) : v;
+        return true;
+    }
+    return false;
+}
+
+bool headers_cookie(const headers_t *h, str_t name, str_t *value)
+{
+    const header_t *line = headers_find(h, HDR_COOKIE, STR(""), 0);
+    while (line && !cookie_in(line->value, name, value))
+        line = headers_find(h, HDR_COOKIE, STR(""), (uint32_t)(line - h->v) + 1);
+    return line != NULL;
+}

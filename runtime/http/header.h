@@ -118,6 +118,9 @@ const header_t *headers_find(const headers_t *h, hdr_id_t id, str_t name, uint32
 // Value of the first line of a well-known name; {NULL,0} when absent.
 str_t headers_get(const headers_t *h, hdr_id_t id);
 
+// The value of a cookie the client sent (the first of that name, quotes taken off); false when there is none. Borrowed.
+bool headers_cookie(const headers_t *h, str_t name, str_t *value);
+
 // True for a token (RFC 9110 5.6.2), not empty.
 bool header_name_valid(str_t name);
 

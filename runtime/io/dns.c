@@ -306,6 +306,13 @@ void dns_cancel(dns_query_t *q)
     query_destroy(q);
 }
 
+bool dns_is_local(dns_t *d, str_t name)
+{
+    dns_key_t k;
+    dns_record_t local[LOCAL_MAX];
+    return to_key(name, &k) && answer_locally(d, k.name, local) > 0;
+}
+
 int dns_cached(dns_t *d, str_t name, dns_type_t type, dns_answer_t *out)
 {
     dns_key_t k;

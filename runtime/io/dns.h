@@ -45,6 +45,9 @@ dns_query_t *dns_lookup(dns_t *d, str_t name, dns_type_t type,
                         void (*done)(void *arg, int err, const dns_answer_t *a), void *arg);
 void dns_cancel(dns_query_t *q);
 
+// Whether a name is answered without asking anybody: an IP literal, localhost, a line of /etc/hosts.
+bool dns_is_local(dns_t *d, str_t name);
+
 // A cached answer right now (0; borrowed until the next call on d), ERR_* for a remembered
 // failure, or 1: not known, ask dns_lookup.
 int dns_cached(dns_t *d, str_t name, dns_type_t type, dns_answer_t *out);
