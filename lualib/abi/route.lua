@@ -175,5 +175,7 @@ _M.count = native.entity_count
 -- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates", "certificates", "daos"; objects: "code", "secrets".
 _M.raw = native.raw_entities
 _M.generation = native.generation
+-- Names the configuration: the same in all workers.
+_M.hash = native.generation_hash
 
 return _M

@@ -95,11 +95,17 @@ end
 
 local LOOKUP_KEYS = { { "keyauth", "key" }, { "jwt", "key" }, { "basicauth", "username" }, { "hmacauth", "username" } }
 
+-- The credential itself, or a copy of it that came out of kong.cache.
+local function is_same(found, wanted)
+  return found == wanted or found and found.id ~= nil and found.id == wanted.id
+end
+
 local function look_up(wanted)
   for _, pair in ipairs(LOOKUP_KEYS) do
     local key = wanted[pair[2]]
-    if type(key) == "string" and route.find_credential(pair[1], key) == wanted then
-      return remember(pair[1], key, wanted)
+    local found = type(key) == "string" and route.find_credential(pair[1], key)
+    if is_same(found, wanted) then
+      return remember(pair[1], key, found)
     end
   end
 end

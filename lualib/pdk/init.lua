@@ -13,7 +13,6 @@ local kong = {
 }
 
 for name, module in pairs({
-  cache = "cache",
   client = "client",
   cluster = "cluster",
   configuration = "configuration",
@@ -38,7 +37,8 @@ for name, module in pairs({
   kong[name] = require("moongate.pdk." .. module)
 end
 
-kong.core_cache = kong.cache
+local caches = require("moongate.pdk.cache")
+kong.cache, kong.core_cache = caches.cache, caches.core_cache
 kong.cluster_events = kong.worker_events
 
 return kong

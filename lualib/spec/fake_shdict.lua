@@ -2,7 +2,7 @@
 -- spec's clock. No eviction: what a spec stores fits.
 
 local DEFAULTS = { "kong", "kong_locks", "kong_cluster_events", "kong_rate_limiting_counters", "kong_db_cache",
-  "kong_db_cache_miss", "prometheus_metrics", "kong_secrets", "moongate" }
+  "kong_db_cache_miss", "kong_core_db_cache", "kong_core_db_cache_miss", "prometheus_metrics", "kong_secrets", "moongate" }
 
 local function new(clock)
   local _M = { texts = {} }

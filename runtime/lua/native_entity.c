@@ -45,6 +45,12 @@ static int l_generation(lua_State *L)
     return 1;
 }
 
+static int l_generation_hash(lua_State *L)
+{
+    lua_pushstring(L, check_generation(L)->hash);
+    return 1;
+}
+
 static uint32_t count_of(const generation_t *g, kind_t kind)
 {
     switch (kind) {
@@ -242,6 +248,7 @@ static int l_entity_id(lua_State *L)
 
 const luaL_Reg native_entity[] = {
     {"generation", l_generation},
+    {"generation_hash", l_generation_hash},
     {"entity_count", l_entity_count},
     {"entity", l_entity},
     {"plugin", l_plugin},

@@ -55,6 +55,12 @@ describe("kong.client", function()
     assert.equal(KEY, client.get_credential())
   end)
 
+  it("knows a credential that came out of a cache as a copy", function()
+    client.authenticate(ALICE, { id = "k1", key = "secret", consumer = { id = ALICE.id } })
+    assert.same(0, fake.credential_index)
+    assert.equal(KEY, client.get_credential())
+  end)
+
   it("does not take a credential of an older configuration for another one", function()
     client.authenticate(ALICE, KEY)
     local other = { id = "k2", key = "other" }

@@ -2,6 +2,8 @@
 -- abi/phase and abi/task are the real ones, over a fake state. Not a proxy: nothing is sent.
 -- Invariant: install() forgets every pdk module, so that each spec file loads its own.
 
+local fake_shdict = require("moongate.spec.fake_shdict")
+
 local M = {}
 
 local SENT = "headers have already been sent"
@@ -249,6 +251,9 @@ local function route_of(fake)
   function out.generation()
     return fake.generation
   end
+  function out.hash()
+    return "hash" .. fake.generation
+  end
   return out
 end
 
@@ -275,6 +280,13 @@ local function node_of(fake)
     end,
     mono = function()
       return fake.mono
+    end,
+    now = function()
+      fake.turn = fake.turn + 1
+      return fake.turn
+    end,
+    worker_count = function()
+      return fake.workers
     end,
     uuid = function()
       return "00000000-0000-4000-8000-000000000000"
@@ -315,7 +327,7 @@ local function defaults()
     request_lines = {}, response_lines = {}, upstream_lines = {}, calls = {}, logged = {}, log_level = 6,
     consumers = {}, credentials = {}, credential_kinds = {}, services = {}, routes = {},
     upstreams = {}, plugins = {}, raw = {}, lists = {}, memos = {}, settings = {},
-    generation = 1, mono = 100, record = "{}",
+    generation = 1, turn = 0, workers = 1, mono = 100, record = "{}",
   }
 end
 
@@ -376,11 +388,9 @@ function M.install()
   package.loaded["moongate.abi.route"] = route_of(fake)
   package.loaded["moongate.abi.node"] = node_of(fake)
   package.loaded["moongate.abi.wait"] = recorders(fake, "timer_at timer_every")
-  package.loaded["moongate.abi.shdict"] = {
-    names = function()
-      return {}
-    end,
-  }
+  package.loaded["moongate.abi.shdict"] = fake_shdict.new({ now = function()
+    return fake.mono
+  end })
   fake:reset()
   return require("moongate.pdk"), fake
 end

@@ -1,0 +1,240 @@
+-- The part of kong.cache that all workers share: values as text (level 2), locks of keys, news of what was
+-- forgotten. Not the worker's own values nor the rules (cache.lua).
+-- Invariant: keys carry the configuration they were made under, so that no other one sees them.
+
+local node = require("moongate.abi.node")
+local route = require("moongate.abi.route")
+local shdict = require("moongate.abi.shdict")
+local task = require("moongate.abi.task")
+local wait = require("moongate.abi.wait")
+local json = require("moongate.pdk.json")
+
+local M = {}
+
+local JSON = 1         -- flag of values that are tables
+local LEASE_S = 1      -- a lock is its holder's that long, and longer while the holder lives
+local WATCH_S = 0.2    -- how often a worker looks whether its holders live
+local NEWS_S = 60      -- how long news can be read
+local NEWS_MAX = 1000  -- more at once is read as "everything"
+local DEPTH_MAX = 32
+local SEQUENCE, EPOCH = ":news", ":epoch"
+
+local Shared = {}
+Shared.__index = Shared
+
+-- ---- values as text ----
+
+local SCALAR = { string = true, number = true, boolean = true }
+
+-- Is it a tree of scalars that JSON gives back as it was?
+local function is_plain(value, depth)
+  if type(value) ~= "table" then
+    return SCALAR[type(value)] or value == json.null
+  elseif depth > DEPTH_MAX then
+    return false
+  end
+  local n = #value
+  for key, member in pairs(value) do
+    local fits = n > 0 and type(key) == "number" or n == 0 and type(key) == "string"
+    if not fits or not is_plain(member, depth + 1) then
+      return false
+    end
+  end
+  return true
+end
+
+-- Value and flags for the dictionary; nothing when it cannot be written as text.
+local function encoded(value)
+  if SCALAR[type(value)] then
+    return value, 0
+  elseif type(value) == "table" and is_plain(value, 0) then
+    local ok, text = pcall(json.encode, value) -- NaN and its like
+    if ok then
+      return text, JSON
+    end
+  end
+end
+
+-- Stores, evicting as often as it takes: a large value may need more room than one round frees.
+local function store(handle, key, value, ttl, flags, tries)
+  local ok, err
+  for _ = 1, tries do
+    ok, err = shdict.set(handle, key, value, ttl, flags)
+    if ok or err ~= "no memory" then
+      break
+    end
+  end
+  return ok, err
+end
+
+function Shared:name_of(key)
+  return self.prefix .. key
+end
+
+--- What is known of a key: true, value (nil is one), remaining seconds (0: no end), is it stale; false.
+function Shared:get(key, stale)
+  if not self.hits then
+    return false
+  end
+  local name, handle = self:name_of(key), self.hits
+  local value, flags, is_stale = shdict.get(handle, name, stale)
+  if value == nil then
+    handle = self.misses
+    local missing = shdict.get(handle, name)
+    if not missing then
+      return false
+    end
+  elseif flags == JSON then
+    value = json.decode(value)
+  end
+  return true, value, is_stale and 0 or shdict.ttl(handle, name) or 0, is_stale
+end
+
+--- Stores a value (nil too) for ttl seconds (0: no end). What is no text stays in its worker: false, why.
+function Shared:set(key, value, ttl, tries)
+  if not self.hits then
+    return false, "no shared memory"
+  end
+  local name = self:name_of(key)
+  if value == nil then
+    shdict.delete(self.hits, name)
+    return store(self.misses, name, true, ttl, 0, tries)
+  end
+  shdict.delete(self.misses, name)
+  local text, flags = encoded(value)
+  if text == nil then
+    shdict.delete(self.hits, name)
+    return false, "not a value of text, numbers and tables of these"
+  end
+  return store(self.hits, name, text, ttl, flags, tries)
+end
+
+function Shared:delete(key)
+  if self.hits then
+    shdict.delete(self.hits, self:name_of(key))
+    shdict.delete(self.misses, self:name_of(key))
+  end
+end
+
+-- ---- news ----
+
+local function sequence(self)
+  return shdict.get(self.events, self.id .. SEQUENCE) or 0
+end
+
+--- Tells the other workers that a key is to be forgotten; nil: all keys.
+function Shared:publish(key)
+  if not self.events then
+    return
+  end
+  if key == nil then
+    shdict.incr(self.events, self.id .. EPOCH, 1, 0)
+  end
+  local number = shdict.incr(self.events, self.id .. SEQUENCE, 1, 0)
+  if number then
+    shdict.set(self.events, self.id .. ":" .. number, key or false, NEWS_S)
+    self.seen = number == self.seen + 1 and number or self.seen
+  end
+end
+
+--- Calls forget(key) for what other workers published since the last look; forget() for everything. One look
+--- in each turn of the loop: what was published before a request came is known when it runs.
+function Shared:read_news(forget)
+  local now = node.now()
+  if not self.events or now == self.looked then
+    return
+  end
+  self.looked = now
+  local last = sequence(self)
+  local from = self.seen + 1
+  self.seen = last
+  if last < from - 1 or last - from >= NEWS_MAX then
+    self:use_prefix()
+    return forget()
+  end
+  for number = from, last do
+    local key = shdict.get(self.events, self.id .. ":" .. number)
+    if not key then
+      self:use_prefix()
+      return forget()
+    end
+    forget(key)
+  end
+end
+
+--- From now on keys are those of the configuration in use.
+function Shared:use_prefix()
+  local epoch = self.events and shdict.get(self.events, self.id .. EPOCH) or 0
+  self.prefix = ("%s:%s:%d:"):format(self.id, route.hash(), epoch)
+end
+
+-- ---- locks ----
+
+local held, watching = {}, false -- [name] = {handle, task's token, owner's mark}
+
+local function free(name, lock)
+  if shdict.get(lock.handle, name) == lock.mark then
+    shdict.delete(lock.handle, name)
+  end
+  held[name] = nil
+end
+
+-- Keeps the leases of tasks that live and ends those of tasks that died.
+local function watch(premature)
+  watching = false
+  for name, lock in pairs(held) do
+    if premature or not task.alive(lock.token) then
+      free(name, lock)
+    else
+      shdict.expire(lock.handle, name, LEASE_S)
+    end
+  end
+  if next(held) and not premature then
+    watching = wait.timer_at(WATCH_S, watch) ~= nil
+  end
+end
+
+local serial = 0
+
+--- Takes the lock of a key for the running task: true, or false when somebody else has it. With one worker there
+--- is nobody else.
+function Shared:try_lock(key)
+  if not self.locks or node.worker_count() == 1 then
+    return true
+  end
+  serial = serial + 1
+  local name = self:name_of(key)
+  local mark = node.worker_pid() .. ":" .. serial
+  local ok, err = shdict.add(self.locks, name, mark, LEASE_S)
+  if not ok then
+    return err ~= "exists" -- without memory for locks nobody waits
+  end
+  held[name] = { handle = self.locks, token = task.token(), mark = mark }
+  if not watching then
+    watching = wait.timer_at(WATCH_S, watch) ~= nil
+  end
+  return true
+end
+
+function Shared:unlock(key)
+  local name = self:name_of(key)
+  if held[name] then
+    free(name, held[name])
+  end
+end
+
+--- id: tells caches in the same dictionaries apart. hits, misses: names of dictionaries.
+function M.new(id, hits, misses)
+  local self = setmetatable({
+    id = "cache:" .. id, hits = shdict.find(hits), misses = shdict.find(misses),
+    events = shdict.find("kong_cluster_events"), locks = shdict.find("kong_locks"), prefix = "",
+    seen = 0, looked = 0,
+  }, Shared)
+  if not self.misses then
+    self.hits = nil
+  end
+  self.seen = self.events and sequence(self) or 0
+  return self
+end
+
+return M
