@@ -13,6 +13,7 @@
 typedef struct shared {
     _Atomic(uint32_t) turn; // odd: being written
     config_state_t state;
+    _Atomic(bool) drained;
     _Atomic(uint32_t) alive[STATS_SLOTS_MAX];
 } shared_t;
 
@@ -113,4 +114,14 @@ uint32_t config_state_most_alive(void)
         most = n > most ? n : most;
     }
     return most;
+}
+
+void config_state_set_drained(bool drained)
+{
+    atomic_store(&shared->drained, drained);
+}
+
+bool config_state_drained(void)
+{
+    return atomic_load(&shared->drained);
 }

@@ -42,3 +42,7 @@ void config_state_failed(str_t problems, str_t content);
 // Live generations of this process's worker, and the most that any worker has. A slot is below STATS_SLOTS_MAX.
 void config_state_alive(unsigned slot, uint32_t generations);
 uint32_t config_state_most_alive(void);
+
+// Whether this gateway was taken out of service by its operator (control_set_drained), for readiness in every worker.
+void config_state_set_drained(bool drained);
+bool config_state_drained(void);

@@ -16,12 +16,13 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "core/config_state.h"
 #include "core/node.h"
 #include "core/reload.h"
 #include "core/stats.h"
 
-enum { REPORT_MS = 1000, N_SIGNALS = 5, PATH_BYTES = 4096 };
+enum { REPORT_MS = 1000, N_SIGNALS = 6, PATH_BYTES = 4096 };
 
 struct control {
     worker_t *worker;
@@ -263,6 +264,14 @@ static void terminate_alone(control_t *c, uint32_t delay_ms)
     c->terminating = true;
 }
 
+void control_set_drained(bool drained)
+{
+    log_write(LOG_NOTICE, drained
+                              ? "out of service: /status/ready answers 503, requests are served"
+                              : "in service again");
+    config_state_set_drained(drained);
+}
+
 static void on_signal(void *arg, int signum)
 {
     control_t *c = arg;
@@ -282,10 +291,13 @@ static void on_signal(void *arg, int signum)
     case SIGUSR1:
         reopen_logs(c);
         break;
+    case SIGUSR2:
+        control_set_drained(true);
+        break;
     }
 }
 
-static const int SIGNALS[N_SIGNALS] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
+static const int SIGNALS[N_SIGNALS] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2};
 
 static void start_signals(control_t *c)
 {
@@ -310,6 +322,8 @@ static void report(io_timer_t *t)
     stats_slot_report(getpid(), script->memory ? script->memory(c->worker) : 0);
     report_connections(c->worker);
     config_state_alive(c->worker->index, generations_alive());
+    if (c->fd < 0)
+        notify_alive(loop_now_ms(c->worker->loop));
     io_timer_start(t, REPORT_MS);
 }
 
@@ -332,7 +346,7 @@ control_t *control_start(worker_t *w, int fd)
             reload_alone_start(c->reloads, loader, first_facts);
         log_write(LOG_NOTICE, "serving without a master: %s",
                   reload_summary(w, text, sizeof text));
-        notify("READY=1");
+        notify_ready("serving without a master: %s", reload_summary(w, text, sizeof text));
         return c;
     }
     c->watch = loop_watch_start(w->loop, fd, on_message, c);

@@ -44,6 +44,8 @@ void control_shut(const int *fds, unsigned n);
 // Each line of `problems` as one line of the error log.
 void control_log_problems(str_t problems, log_level_t level);
 void control_reopen_error_log(const settings_t *s);
+// Out of service: readiness says so in every worker, while requests are served as before (SIGUSR2, `moongate drain`); or back.
+void control_set_drained(bool drained);
 
 typedef struct control control_t;
 
@@ -52,7 +54,7 @@ typedef struct control control_t;
 void control_set_alone(load_fn load, str_t facts, const int *proxy_fds, unsigned n);
 
 // Called by worker_run once the first generation is in use and the listeners accept: tells the master so, and obeys from now on.
-// fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT and SIGUSR1 are handled here instead.
+// fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1 and SIGUSR2 are handled here instead.
 // When the master vanishes the worker drains. Also reports pid and Lua memory to the stats every second.
 control_t *control_start(worker_t *w, int fd);
 // NULL is allowed. Must come before loop_destroy. A reload under way is waited for and dropped.

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "config/settings.h"
 #include "core/master_impl.h"
 #include "config/generation.h"
@@ -102,7 +103,8 @@ static void begin_drain(master_t *m, uint64_t delay_ms)
     m->deadline_ms = now_ms + delay_ms + m->s->drain_timeout_ms + DRAIN_GRACE_MS;
     master_load_cancel(m);
     slots_order(m, CONTROL_DRAIN, delay_ms + DRAIN_ACCEPT_MS);
-    notify("STOPPING=1");
+    notify_stopping("draining: at most %u s for what is under way",
+                    m->s->drain_timeout_ms / 1000);
 }
 
 static void stop_now(master_t *m)
@@ -114,7 +116,7 @@ static void stop_now(master_t *m)
     m->deadline_ms = master_now_ms() + STOP_GRACE_MS;
     master_load_cancel(m);
     slots_order(m, CONTROL_STOP, 0);
-    notify("STOPPING=1");
+    notify_stopping("stopping at once");
 }
 
 static void terminate(master_t *m, uint64_t delay_ms)
@@ -179,7 +181,7 @@ static void ask_for_reload(master_t *m)
         return;
     }
     log_write(LOG_INFO, "reading the configuration again");
-    notify("RELOADING=1");
+    notify_reloading();
     master_load_begin(m, true);
 }
 
@@ -261,7 +263,7 @@ static void loaded(master_t *m, int status)
     } else if (m->state == MASTER_RUNNING) {
         stat_fixed_add(SF_RELOADS_FAILED, 1);
         log_write(LOG_ERR, "reload refused, the running configuration stays in use");
-        notify("READY=1");
+        notify_ready("reload refused; the running configuration stays in use");
     }
 }
 
@@ -289,7 +291,7 @@ static void worker_ready(master_t *m, unsigned i, const char *summary)
     m->state = MASTER_RUNNING;
     began_serving(m);
     log_write(LOG_NOTICE, "serving: %u workers, %s", m->n_slots, summary);
-    notify("READY=1");
+    notify_ready("serving: %u workers, %s", m->n_slots, summary);
 }
 
 // ---- events ----
@@ -355,7 +357,7 @@ static void reap(master_t *m)
         child_ended(m, pid, status);
 }
 
-static void on_signal(master_t *m, int signum)
+static void on_signal(master_t *m, int signum, int value)
 {
     switch (signum) {
     case SIGHUP:
@@ -374,6 +376,9 @@ static void on_signal(master_t *m, int signum)
         control_reopen_error_log(m->s);
         slots_order(m, CONTROL_REOPEN, 0);
         break;
+    case SIGUSR2:
+        control_set_drained(value == 0);
+        break;
     case SIGCHLD:
         break; // reap follows every turn
     }
@@ -383,7 +388,7 @@ static void read_signals(master_t *m)
 {
     struct signalfd_siginfo info;
     while (read(m->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        on_signal(m, (int)info.ssi_signo);
+        on_signal(m, (int)info.ssi_signo, info.ssi_code == SI_QUEUE ? info.ssi_int : 0);
 }
 
 // ---- the loop ----
@@ -421,6 +426,7 @@ static void turn(master_t *m)
     read_signals(m);
     reap(m);
     check_deadlines(m);
+    notify_alive(master_now_ms());
     if (m->state <= MASTER_RUNNING) {
         slots_check_beats(m);
         slots_respawn_due(m);
@@ -437,7 +443,7 @@ static int take_signals(master_t *m)
 {
     sigset_t set;
     sigemptyset(&set);
-    static const int OURS[] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGCHLD};
+    static const int OURS[] = {SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGCHLD};
     for (size_t i = 0; i < sizeof OURS / sizeof *OURS; i++)
         sigaddset(&set, OURS[i]);
     sigprocmask(SIG_BLOCK, &set, &m->inherited);

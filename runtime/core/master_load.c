@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "core/master_impl.h"
 #include "config/generation.h"
 #include "core/config_state.h"

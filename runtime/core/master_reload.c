@@ -2,9 +2,9 @@
 // Invariant: a candidate that the first worker refuses (or dies of) has touched no other.
 #include "base/check.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "core/config_state.h"
 #include "core/master_impl.h"
-#include "core/node.h"
 #include "core/stats.h"
 
 static void adopt(master_t *m)
@@ -33,7 +33,7 @@ static void finish_if_done(master_t *m, const char *summary)
     m->from_last_good = false;
     master_tell_loaded(m);
     log_write(LOG_NOTICE, "configuration reloaded: %s", summary);
-    notify("READY=1");
+    notify_ready("serving: %u workers, %s", m->n_slots, summary);
 }
 
 static void refuse(master_t *m, const char *why)
@@ -43,7 +43,7 @@ static void refuse(master_t *m, const char *why)
     stat_fixed_add(SF_RELOADS_FAILED, 1);
     config_state_failed(str_from(why), facts_get(buf_str(&m->facts), STR("content")));
     log_write(LOG_ERR, "reload refused, the running configuration stays in use: %s", why);
-    notify("READY=1");
+    notify_ready("reload refused, the running configuration stays in use: %s", why);
 }
 
 static void spread(master_t *m, const char *summary)

@@ -1,4 +1,4 @@
-// Machine and process facts, the pid file, systemd's notification socket. Not settings (config/settings.h).
+// Machine and process facts, the pid file. Not settings (config/settings.h).
 // Invariant: nothing here is needed to serve; what fails is said and passed over, but for the pid file's lock.
 #include "core/node.h"
 
@@ -10,8 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -171,34 +169,4 @@ void pidfile_close(void)
         log_write(LOG_INFO, "the pid file cannot be emptied: %s", strerror(errno));
     close(pid_fd);
     pid_fd = -1;
-}
-
-// ---- the service manager ----
-
-void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    if (!path || !*path || strlen(path) >= sizeof to.sun_path)
-        return;
-    memcpy(to.sun_path, path, strlen(path));
-    socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (to.sun_path[0] == '@')
-        to.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, n) < 0)
-        log_write(LOG_INFO, "the service manager cannot be told: %s", strerror(errno));
-    close(fd);
-}
-
-void notify_failure(const char *why)
-{
-    int fd = open("/dev/termination-log", O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (write(fd, why, strlen(why)) < 0)
-        log_write(LOG_INFO, "/dev/termination-log cannot be written: %s", strerror(errno));
-    close(fd);
 }

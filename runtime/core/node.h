@@ -23,9 +23,3 @@ int pidfile_open(str_t prefix, int *holder);
 void pidfile_close(void);
 // The process that holds a prefix's pid file, 0: none.
 int pidfile_holder(str_t prefix);
-
-// ---- the service manager ----
-// Tells systemd ("READY=1", "STOPPING=1", ...) when NOTIFY_SOCKET is set.
-void notify(const char *state);
-// Leaves the cause of a failed start where Kubernetes looks for it (/dev/termination-log), when there is such a file.
-void notify_failure(const char *why);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "core/config_state.h"
 #include "core/respond.h"
 #include "core/shdict.h"
 #include "core/status_config.h"
@@ -213,7 +214,7 @@ static void answer_message(request_t *r, unsigned status, const char *message)
 
 static void answer_ready(request_t *r)
 {
-    if (r->worker->draining || r->worker->stopping)
+    if (r->worker->draining || r->worker->stopping || config_state_drained())
         answer_message(r, 503, "draining");
     else
         answer_message(r, 200, "ready");
