@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/check.h"
@@ -139,21 +140,57 @@ static void find_flag(load_t *l, const setting_row_t *row, found_t *out)
     }
 }
 
-static void find_variable(load_t *l, const char *prefix, const char *name, found_t *out)
+// The variable's value, {NULL, 0} when it is not set.
+static str_t variable(const load_t *l, str_t name)
 {
-    char wanted[96];
-    snprintf(wanted, sizeof wanted, "%s%s", prefix, name);
-    for (char *p = wanted; *p; p++)
-        *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
     for (char *const *e = l->environ; e && *e; e++) {
         str_t entry = str_from(*e);
         ptrdiff_t equals = str_chr(entry, '=');
-        if (equals > 0 && str_eq(str_make(entry.p, (size_t)equals), str_from(wanted))) {
-            out->items[0] = str_from_at(entry, (size_t)equals + 1);
-            out->n = 1;
-            out->origin = arena_printf(&l->s->arena, "environment %s", wanted).p;
-        }
+        if (equals > 0 && str_eq(str_make(entry.p, (size_t)equals), name))
+            return str_from_at(entry, (size_t)equals + 1);
     }
+    return (str_t){0};
+}
+
+static int read_file(load_t *l, const char *path, buf_t *text);
+
+// NAME_FILE: the value is in that file, as container platforms mount secrets. A line break at its end is not part of it.
+static void find_in_named_file(load_t *l, const char *name, str_t path, found_t *out)
+{
+    buf_t text = {0};
+    char file[4096];
+    snprintf(file, sizeof file, "%.*s", STR_FMT(path));
+    if (read_file(l, file, &text) == 0) {
+        str_t value = buf_str(&text);
+        while (value.n > 0 && (value.p[value.n - 1] == '\n' || value.p[value.n - 1] == '\r'))
+            value.n--;
+        out->items[0] = arena_dup(&l->s->arena, value);
+        out->n = 1;
+        out->origin = arena_printf(&l->s->arena, "environment %s", name).p;
+    }
+    buf_dispose(&text);
+}
+
+static void find_variable(load_t *l, const char *prefix, const char *name, found_t *out)
+{
+    char wanted[96];
+    size_t n = (size_t)snprintf(wanted, sizeof wanted, "%s%s_FILE", prefix, name);
+    ASSERT(n < sizeof wanted, "names of settings are short");
+    for (char *p = wanted; *p; p++)
+        *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+    str_t path = variable(l, str_make(wanted, n)), plain;
+    n -= sizeof "_FILE" - 1;
+    plain = variable(l, str_make(wanted, n));
+    if (plain.p && path.p)
+        problem(l, "%s (environment %s): set together with %.*s: remove one of them", name,
+                wanted, (int)n, wanted);
+    else if (path.p)
+        find_in_named_file(l, wanted, path, out);
+    if (!plain.p)
+        return;
+    out->items[0] = plain;
+    out->n = 1;
+    out->origin = arena_printf(&l->s->arena, "environment %.*s", (int)n, wanted).p;
 }
 
 static bool scalar_text(load_t *l, const yaml_value_t *value, str_t *out)
@@ -235,11 +272,11 @@ static void load_row(load_t *l, const setting_row_t *row, const char **origin)
 }
 
 // Reads a small file whole. 0, or -1 with the problem noted.
-static int read_file(load_t *l, buf_t *text)
+static int read_file(load_t *l, const char *path, buf_t *text)
 {
-    FILE *f = fopen(l->file, "rb");
+    FILE *f = fopen(path, "rb");
     if (!f) {
-        problem(l, "%s: cannot be read: %m", l->file);
+        problem(l, "%s: cannot be read: %m", path);
         return -1;
     }
     size_t n;
@@ -248,7 +285,7 @@ static int read_file(load_t *l, buf_t *text)
     bool bad = ferror(f) != 0;
     fclose(f);
     if (bad || text->n > FILE_MAX_BYTES) {
-        problem(l, "%s: %s", l->file,
+        problem(l, "%s: %s", path,
                 bad ? "cannot be read (is it a directory?)"
                     : "larger than 1 MiB: this is not a settings file");
         return -1;
@@ -277,13 +314,37 @@ static void load_file(load_t *l)
 {
     buf_t text = {0};
     yaml_error_t err = {0};
-    if (read_file(l, &text) == 0) {
+    if (read_file(l, l->file, &text) == 0) {
         if (yaml_parse(buf_str(&text), &l->tree, &err) != 0)
             problem(l, "%s:%u:%u: %s", l->file, err.line, err.column, err.why);
         else
             check_keys(l);
     }
     buf_dispose(&text);
+}
+
+// A directory of this user's own, where there is one.
+static void choose_prefix(load_t *l)
+{
+    settings_t *s = l->s;
+    str_t runtime_dir = variable(l, STR("XDG_RUNTIME_DIR"));
+    if (!str_eq(s->prefix, STR("auto")) && s->prefix.n > 0)
+        return;
+    if (geteuid() == 0)
+        s->prefix = STR("/run/moongate");
+    else if (str_starts(runtime_dir, STR("/")))
+        s->prefix = arena_printf(&s->arena, "%.*s/moongate", STR_FMT(runtime_dir));
+    else
+        s->prefix = arena_printf(&s->arena, "/tmp/moongate-%u", (unsigned)geteuid());
+}
+
+// Opening those anew fails where the process may not (a socket, another user's pipe); the descriptors are there.
+static void choose_logs(settings_t *s)
+{
+    if (str_eq(s->access_log, STR("/dev/stdout")))
+        s->access_log = STR("-");
+    if (str_eq(s->error_log, STR("/dev/stderr")))
+        s->error_log = STR("stderr");
 }
 
 static void check_together(load_t *l)
@@ -316,6 +377,8 @@ int settings_load(settings_t *out, const char *file_or_null, char **flags, unsig
         load_file(&l);
     for (unsigned i = 0; i < n; i++)
         load_row(&l, &rows[i], &out->origins[i]);
+    choose_prefix(&l);
+    choose_logs(out);
     check_together(&l);
     if (l.tree)
         yaml_tree_destroy(l.tree);

@@ -1,9 +1,10 @@
 // Settings of this node (not of routes): listeners, workers, logs, limits, timeouts. From flags, then environment (MOONGATE_X, then
-// KONG_X where Kong has the same setting), then a YAML file (conf/gateway.yaml), then defaults; each remembers where it came from.
+// KONG_X where Kong has the same setting; either as X_FILE too, which names a file with the value), then a YAML file (conf/gateway.yaml), then defaults; each remembers where it came from.
 // Not the configuration of services and routes: that is the loader's (lua/loader.h), from config_paths.
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 typedef struct listen_setting {
@@ -96,6 +97,8 @@ const setting_row_t *settings_rows(unsigned *n);
 int settings_load(settings_t *out, const char *file_or_null, char **flags, unsigned n_flags,
                   char *const *environ_or_null, char **why);
 void settings_dispose(settings_t *s);
+// Appends the value as one would write it in the environment; an empty list or text as nothing.
+void settings_text(const settings_t *s, const setting_row_t *row, buf_t *out);
 // "flag", "environment MOONGATE_X", "conf/gateway.yaml:3", "default". NULL: no such setting.
 const char *settings_origin(const settings_t *s, const char *name);
 

@@ -42,7 +42,10 @@ static const setting_row_t rows[] = {
     SWITCH(
         master, "on",
         "A master process that owns sockets and watches the workers; off: one plain process."),
-    TEXT(prefix, "/tmp/moongate", "PREFIX", "Run directory: pid file and control sockets."),
+    TEXT(prefix, "auto", "PREFIX",
+         "Run directory: pid file and what is kept of earlier runs; auto: /run/moongate for "
+         "root, "
+         "else $XDG_RUNTIME_DIR/moongate, else /tmp/moongate-UID."),
     {"log_level", "a level", "notice", "The least level that the error log takes.", "LOG_LEVEL",
      SETTING_LEVEL, AT(log_level), 0, 0, 0},
     TEXT(access_log, "-", "PROXY_ACCESS_LOG",
@@ -72,14 +75,15 @@ static const setting_row_t rows[] = {
     BYTES(target_max_bytes, "8k", 256, MIB, "Longest request target; over it 414."),
     COUNT("fields_max", fields_max, "100", NULL, 8, 10000,
           "Most field lines of a head; over it 431."),
-    BYTES(body_max_bytes, "0", 0, 1ULL << 50,
-          "Largest request body; over it 413; 0: no limit, since bodies are streamed."),
+    {"body_max_bytes", "a size", "0",
+     "Largest request body; over it 413; 0: no limit, since bodies are streamed.",
+     "NGINX_HTTP_CLIENT_MAX_BODY_SIZE", SETTING_BYTES, AT(body_max_bytes), 0, 0, 1ULL << 50},
     BYTES(body_buffer_max_bytes, "64m", 1024, 1ULL << 40,
           "Largest body that a plugin may hold in memory; over it 413."),
     COUNT("connections_max", connections_max, "16384", NULL, 1, 10000000,
           "Client connections of one worker; over it 503."),
-    COUNT("keepalive_requests", keepalive_requests_max, "10000", NULL, 1, UINT32_MAX,
-          "Requests of one client connection."),
+    COUNT("keepalive_requests", keepalive_requests_max, "10000",
+          "NGINX_HTTP_KEEPALIVE_REQUESTS", 1, UINT32_MAX, "Requests of one client connection."),
 
     TIME("header_timeout", header_timeout_ms, "10s", 1, DAY,
          "For a whole request head, from its first byte."),

@@ -86,6 +86,70 @@ TEST(flags_beat_the_environment_which_beats_the_file)
     unlink(file);
 }
 
+TEST(a_variable_may_name_a_file_with_the_value)
+{
+    settings_t s;
+    const char *file = write_file("debug\n");
+    char variable[512];
+    snprintf(variable, sizeof variable, "MOONGATE_LOG_LEVEL_FILE=%s", file);
+    char *env[] = {variable, NULL}, *both[] = {variable, "MOONGATE_LOG_LEVEL=info", NULL};
+    if (!CHECK(load(&s, NULL, NULL, 0, env)))
+        return;
+    CHECK_EQ_STR(s.log_level, "debug");
+    CHECK_EQ_STR(settings_origin(&s, "log_level"), "environment MOONGATE_LOG_LEVEL_FILE");
+    settings_dispose(&s);
+    char *why = NULL;
+    CHECK(settings_load(&s, NULL, NULL, 0, both, &why) != 0);
+    CHECK(why && strstr(why, "set together with MOONGATE_LOG_LEVEL: remove one of them"));
+    free(why);
+    unlink(file);
+}
+
+TEST(standard_streams_are_not_opened_again)
+{
+    settings_t s;
+    char *env[] = {"KONG_PROXY_ACCESS_LOG=/dev/stdout", "KONG_PROXY_ERROR_LOG=/dev/stderr",
+                   NULL};
+    if (!CHECK(load(&s, NULL, NULL, 0, env)))
+        return;
+    CHECK_EQ_STR(s.access_log, "-");
+    CHECK_EQ_STR(s.error_log, "stderr");
+    settings_dispose(&s);
+}
+
+// What settings_text writes gives the same settings when it is read.
+TEST(values_can_be_written_and_read_again)
+{
+    settings_t s, again;
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    char *flags[] = {"proxy_listen=127.0.0.1:8000 backlog=7, [::1]:8443 ssl reuseport",
+                     "drain_delay=90s",
+                     "body_max_bytes=3m",
+                     "trusted_ips=10.0.0.0/8,::1",
+                     "config_paths=/a",
+                     "config_paths=/b"};
+    if (!CHECK(load(&s, NULL, flags, 6, NULL)))
+        return;
+    for (unsigned i = 0; i < n; i++) {
+        buf_t flag = {0}, text = {0};
+        buf_printf(&flag, "%s=", rows[i].name);
+        settings_text(&s, &rows[i], &flag);
+        buf_putc(&flag, '\0');
+        char *one[] = {flag.p};
+        if (CHECK(load(&again, NULL, one, 1, NULL))) {
+            buf_printf(&text, "%s=", rows[i].name);
+            settings_text(&again, &rows[i], &text);
+            buf_putc(&text, '\0');
+            CHECK_EQ_STR(text.p, flag.p);
+            settings_dispose(&again);
+        }
+        buf_dispose(&flag);
+        buf_dispose(&text);
+    }
+    settings_dispose(&s);
+}
+
 TEST(listeners)
 {
     settings_t s;
