@@ -38,13 +38,14 @@ ALL_CFLAGS  = $(BASE_CFLAGS) $(OPT) $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(OPT) -pie -Wl,-z,relro,-z,now -Wl,-E $(LDFLAGS)
 
 # Rooms, low to high; a unit test of a room links that room and the ones it may use.
-ROOMS := base io http config core lua
+ROOMS := base io http config core lua cli
 USES_base   := base
 USES_io     := io base
 USES_http   := http base
 USES_config := config http base
 USES_core   := core config http io base
 USES_lua    := lua core config http io base
+USES_cli    := cli lua core config http io base
 
 lib_of   = $(B)/lib/$(1).a
 libs_for = $(foreach r,$(USES_$(1)),$(call lib_of,$(r)))

@@ -29,3 +29,13 @@ void load_dispose(load_t *l);
 str_t facts_get(str_t facts, str_t name);
 // Takes the next line off: false at the end.
 bool facts_next(str_t *facts, str_t *name, str_t *value);
+
+// One line of `problems`, taken apart: "file:line:column: message" or "file:line: message", else all of it is the message.
+typedef struct problem {
+    str_t file;            // {NULL, 0}: it has no place
+    uint64_t line, column; // column 0: none is known
+    str_t message;
+} problem_t;
+
+// Takes the next problem off (empty lines are passed over): false at the end. Borrowed from *problems.
+bool problems_next(str_t *problems, problem_t *out);

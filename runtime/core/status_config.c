@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/config_state.h"
+#include "core/load.h"
 #include "core/stats.h"
 
 enum { SHOWN_MAX = CONFIG_ERRORS_TOLD };
@@ -18,58 +19,26 @@ static void put_text(buf_t *b, const char *name, str_t value)
     buf_putc(b, '"');
 }
 
-static size_t digits(str_t s, size_t at)
+static void put_problem(buf_t *b, const problem_t *p)
 {
-    size_t n = 0;
-    while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
-        n++;
-    return n;
-}
-
-// "file:line:column: message" or "file:line: message": the length of "file", 0 when the line is not so.
-static size_t place(str_t line, str_t *number, str_t *message)
-{
-    for (size_t i = 1; i + 1 < line.n; i++) {
-        size_t n = line.p[i] == ':' ? digits(line, i + 1) : 0, at = i + 1 + n;
-        if (n == 0)
-            continue;
-        if (at < line.n && line.p[at] == ':' && digits(line, at + 1) > 0)
-            at += 1 + digits(line, at + 1);
-        if (at + 1 < line.n && line.p[at] == ':' && line.p[at + 1] == ' ') {
-            *number = str_make(line.p + i + 1, n);
-            *message = str_from_at(line, at + 2);
-            return i;
-        }
-    }
-    return 0;
-}
-
-static void put_problem(buf_t *b, str_t line)
-{
-    str_t number = {0}, message = line;
-    size_t file_n = place(line, &number, &message);
     buf_putc(b, '{');
-    if (file_n > 0) {
-        put_text(b, "file", str_make(line.p, file_n));
-        buf_printf(b, ",\"line\":%.*s,", STR_FMT(number));
+    if (p->file.n > 0) {
+        put_text(b, "file", p->file);
+        buf_printf(b, ",\"line\":%llu,", (unsigned long long)p->line);
     }
-    put_text(b, "message", message);
+    put_text(b, "message", p->message);
     buf_putc(b, '}');
 }
 
 static void put_problems(buf_t *b, const char *problems)
 {
     str_t rest = str_from(problems);
+    problem_t p;
     buf_append(b, STR("\"errors\":["));
-    for (unsigned put = 0; rest.n > 0 && put < SHOWN_MAX;) {
-        ptrdiff_t end = str_chr(rest, '\n');
-        str_t line = str_make(rest.p, end < 0 ? rest.n : (size_t)end);
-        rest = str_from_at(rest, line.n + 1);
-        if (line.n == 0)
-            continue;
-        if (put++)
+    for (unsigned put = 0; put < SHOWN_MAX && problems_next(&rest, &p); put++) {
+        if (put)
             buf_putc(b, ',');
-        put_problem(b, line);
+        put_problem(b, &p);
     }
     buf_putc(b, ']');
 }

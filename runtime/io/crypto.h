@@ -17,3 +17,6 @@ int crypto_random(void *out, size_t n);
 
 // Equal, in a time that depends on the lengths only.
 bool crypto_equal(str_t a, str_t b);
+
+// The library that does all this, for people.
+const char *crypto_version(void);

@@ -4,6 +4,7 @@
 #include "lua/program.h"
 
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -437,27 +438,49 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
     return remove(path);
 }
 
-// Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.
-static int load_base(program_t *p)
+__attribute__((format(printf, 1, 2))) static void add_base_flag(const char *fmt, ...)
 {
-    static char LISTEN[] = "proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl",
-                LEVEL[] = "log_level=debug", BUDGET[] = "plugin_budget=1h",
-                ADMIN[] = "admin_listen=off";
-    char prefix[PREFIX_BYTES + 32], log[PREFIX_BYTES + 32], access[PREFIX_BYTES + 32],
-        *why = NULL;
-    snprintf(prefix, sizeof prefix, "prefix=%s", p->prefix);
-    snprintf(log, sizeof log, "error_log=%s/error.log", p->prefix);
-    snprintf(access, sizeof access, "access_log=%s/access.log", p->prefix);
-    char *flags[] = {LISTEN, LEVEL, BUDGET, ADMIN, prefix, log, access};
-    int rc = settings_load(&p->base, NULL, flags, sizeof flags / sizeof *flags, NULL, &why);
+    char text[PREFIX_BYTES + 4096];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n < (int)sizeof text && self->n_flags < FLAGS_MAX)
+        add_flag(text);
+}
+
+static void add_places(const settings_t *from)
+{
+    for (uint32_t i = 0; i < from->n_config_paths; i++)
+        add_base_flag("config_paths=%.*s", STR_FMT(from->config_paths[i]));
+    for (uint32_t i = 0; i < from->n_plugin_dirs; i++)
+        add_base_flag("plugin_dirs=%.*s", STR_FMT(from->plugin_dirs[i]));
+    add_base_flag("lua_path=%.*s", STR_FMT(from->lua_path));
+}
+
+// Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.
+static int load_base(program_t *p, const settings_t *from)
+{
+    char *why = NULL;
+    add_base_flag("proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl");
+    add_base_flag("log_level=debug");
+    add_base_flag("plugin_budget=1h");
+    add_base_flag("admin_listen=off");
+    add_base_flag("prefix=%s", p->prefix);
+    add_base_flag("error_log=%s/error.log", p->prefix);
+    add_base_flag("access_log=%s/access.log", p->prefix);
+    if (from)
+        add_places(from);
+    int rc = settings_load(&p->base, NULL, p->flags, p->n_flags, NULL, &why);
     if (rc != 0)
         fputs(why ? why : "moongate: bad settings\n", stderr);
     free(why);
+    free_flags();
     return rc;
 }
 
 // What a master makes for its workers. 0, or -1 with a line on stderr.
-static int open_process(program_t *p)
+static int open_process(program_t *p, const settings_t *from)
 {
     char log[PREFIX_BYTES + 32];
     const char *tmp = getenv("TMPDIR");
@@ -469,7 +492,7 @@ static int open_process(program_t *p)
         return -1;
     }
     snprintf(log, sizeof log, "%s/error.log", p->prefix);
-    if (load_base(p) != 0 || log_open(log) != 0)
+    if (load_base(p, from) != 0 || log_open(log) != 0)
         return -1;
     log_set_level(LOG_DEBUG);
     node_harden();
@@ -482,7 +505,7 @@ static int open_process(program_t *p)
     return 0;
 }
 
-int program_run(const char *module, int argc, char **argv)
+int program_run(const char *module, int argc, char **argv, const settings_t *from)
 {
     program_t *p = mem_zalloc(sizeof *p);
     self = p;
@@ -490,7 +513,7 @@ int program_run(const char *module, int argc, char **argv)
     p->plain.fd = p->tls.fd = -1;
     list_init(&p->servers);
     io_defer_init(&p->defer, on_open);
-    int code = open_process(p) == 0 ? run_worker(p, module, argc, argv) : 1;
+    int code = open_process(p, from) == 0 ? run_worker(p, module, argc, argv) : 1;
     for (unsigned i = 0; i < SHDICTS_MAX; i++)
         shdict_destroy(shdict_at(i));
     stats_destroy();

@@ -3,7 +3,10 @@
 // Not a gateway for users (core/master.h).
 #pragma once
 
+#include "config/settings.h"
+
 // Requires `module`, calls the function it returned as fn(program, argc strings...) in a task that may wait, and turns the loop
 // until that has called program.done(code). `program` is the table of program.c. The process's exit code; 1 when it could not start
-// (the cause is on stderr). lua_set_share comes first.
-int program_run(const char *module, int argc, char **argv);
+// (the cause is on stderr). lua_set_share comes first. Where plugins and modules are found is taken from `from` (config_paths, plugin_dirs,
+// lua_path; borrowed; NULL: only ours).
+int program_run(const char *module, int argc, char **argv, const settings_t *from);

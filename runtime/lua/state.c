@@ -26,6 +26,11 @@ const char *lua_share(void)
     return share_dir;
 }
 
+const char *lua_engine(void)
+{
+    return LUAJIT_VERSION;
+}
+
 // The files of FFI functions, which nobody calls from C: kept when a program links this room as an archive.
 __attribute__((used)) static const struct {
     mg_state_t *(*request)(void);

@@ -9,6 +9,7 @@ local ROOMS = {
   config = "base http",
   core = "base io http config",
   lua = "base io http config core",
+  cli = "base io http config core lua",
 }
 local HOMES = {
   { "uv.h", "io" },
