@@ -80,6 +80,7 @@ _M.clear_header = headers.clearer(C.MG_FROM_CLIENT)
 _M.set_method = native.set_method
 -- true, version, cipher, sni on a TLS connection; false otherwise.
 _M.tls = native.tls
+_M.tls_handle = native.tls_handle -- OpenSSL's SSL * of the connection, or nil
 -- {unnamed = {[0] = whole, ...}, named = {name = text}} of the route's regex path, or nil.
 _M.captures = native.captures
 

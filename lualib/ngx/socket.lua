@@ -25,6 +25,10 @@ local function as_text(value)
   return type(value) == "string" and value or table.concat(flatten(value, {}))
 end
 
+local function is_pem(value)
+  return type(value) == "table" and type(value.pem) == "string"
+end
+
 -- true -> 1, as OpenResty's functions return it.
 local function one(ok, err)
   if ok then
@@ -42,6 +46,17 @@ function _M.tcp()
   return setmetatable({ raw = socket.tcp() }, TCP)
 end
 
+-- pool_size and backlog: a backlog alone is of a pool of the usual size.
+local function pool_options(opts)
+  local size, backlog = opts and opts.pool_size, opts and opts.backlog
+  if size and (type(size) ~= "number" or size < 1) then
+    error("bad \"pool_size\" option: " .. tostring(size), 3)
+  elseif backlog and (type(backlog) ~= "number" or backlog < 0) then
+    error("bad \"backlog\" option: " .. tostring(backlog), 3)
+  end
+  return size, backlog
+end
+
 function tcp.connect(self, host, port, opts)
   if type(host) ~= "string" then
     error("bad argument #1 to 'connect' (string expected, got " .. type(host) .. ")", 2)
@@ -56,17 +71,32 @@ function tcp.connect(self, host, port, opts)
   end
   local key = opts and opts.pool or unix and host or host .. ":" .. port
   self.host = host
-  local ok, err = self.raw:connect(host, unix and 0 or port, key, opts and opts.pool_size)
+  local ok, err = self.raw:connect(host, unix and 0 or port, key, pool_options(opts))
   return one(ok, err)
 end
 
 -- Sessions are resumed below, by server name; what is returned only says that there is one.
 function tcp.sslhandshake(self, session, sni, verify)
-  local ok, err = self.raw:sslhandshake(sni or self.host, verify == true)
+  local pair = self.pair
+  local ok, err = self.raw:sslhandshake(sni or self.host, verify == true, pair and pair.cert, pair and pair.key)
   if not ok then
     return nil, err
   end
   return session == false and true or {}
+end
+
+-- What ngx.ssl.parse_pem_cert and parse_pem_priv_key return; nil and nil: no certificate any more.
+function tcp.setclientcert(self, cert, key)
+  if not cert and not key then
+    self.pair = nil
+    return true
+  elseif not cert or not key then
+    return nil, "client certificate must be supplied with corresponding private key"
+  elseif not (is_pem(cert) and is_pem(key)) then
+    return nil, "bad cert or key: what ngx.ssl.parse_pem_cert and parse_pem_priv_key return is expected"
+  end
+  self.pair = { cert = cert.pem, key = key.pem }
+  return true
 end
 
 function tcp.send(self, data)
@@ -79,13 +109,11 @@ function tcp.send(self, data)
 end
 
 function tcp.receive(self, pattern)
-  local data, err, partial = self.raw:receive(pattern)
-  return data, err, partial
+  return self.raw:receive(pattern)
 end
 
 function tcp.receiveany(self, max)
-  local data, err = self.raw:receiveany(max)
-  return data, err
+  return self.raw:receiveany(max)
 end
 
 function tcp.receiveuntil(self, pattern, opts)
@@ -135,12 +163,44 @@ function tcp.shutdown(self, direction)
   return one(ok, err)
 end
 
-function tcp.setoption()
-  return true
+local OPTIONS = {
+  keepalive = "switch", reuseaddr = "switch", ["tcp-nodelay"] = "switch",
+  sndbuf = "number", rcvbuf = "number", keepintvl = "number", keepcnt = "number",
+}
+
+function tcp.setoption(self, name, value)
+  local kind = OPTIONS[name]
+  if not kind then
+    return nil, "unsupported option " .. tostring(name)
+  elseif value == nil then
+    return nil, "missing the \"value\" argument"
+  end
+  local number = kind == "switch" and (value == true and 1 or value == false and 0) or tonumber(value)
+  if not number then
+    return nil, "bad value of option " .. name .. ": " .. tostring(value)
+  end
+  local ok, err = self.raw:option(name, number)
+  return ok and true or nil, err
 end
 
-function tcp.setclientcert()
-  return nil, "client certificates of cosockets are not supported by this gateway"
+function tcp.getoption(self, name)
+  if not OPTIONS[name] then
+    return nil, "unsupported option " .. tostring(name)
+  end
+  return self.raw:option(name)
+end
+
+-- OpenSSL's SSL of the connection, for libraries that call OpenSSL; nil and why without TLS.
+function tcp.getsslpointer(self)
+  local pointer = self.raw:tlsinfo()
+  if not pointer then
+    return nil, "not ssl"
+  end
+  return pointer
+end
+
+function tcp.bind()
+  return nil, "bind is not supported by this gateway"
 end
 
 -- ---- UDP ----
@@ -163,12 +223,15 @@ function udp.send(self, data)
 end
 
 function udp.receive(self, max)
-  local data, err = self.raw:receive(max)
-  return data, err
+  return self.raw:receive(max)
 end
 
 function udp.settimeout(self, ms)
   self.raw:settimeout(ms)
+end
+
+function udp.bind()
+  return nil, "bind is not supported by this gateway"
 end
 
 function udp.close(self)

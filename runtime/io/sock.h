@@ -64,6 +64,19 @@ str_t sock_sni(const sock_t *s); // server side: the name the client asked for; 
 const char *sock_tls_version(const sock_t *s); // "TLSv1.3", or NULL for plain
 const char *sock_tls_cipher(const sock_t *s);
 int sock_fd(const sock_t *s); // for tests and fd passing
+
+// Options of the kernel's socket, by the names they have there. 0 or ERR_*.
+typedef enum sock_option {
+    SOCK_KEEPALIVE,
+    SOCK_REUSEADDR,
+    SOCK_NODELAY,
+    SOCK_SNDBUF,
+    SOCK_RCVBUF,
+    SOCK_KEEPINTVL,
+    SOCK_KEEPCNT
+} sock_option_t;
+int sock_option_get(const sock_t *s, sock_option_t option, int *value);
+int sock_option_set(sock_t *s, sock_option_t option, int value);
 // Of the application: with TLS, plaintext.
 uint64_t sock_bytes_in(const sock_t *s);
 uint64_t sock_bytes_out(const sock_t *s);
@@ -76,6 +89,11 @@ typedef void (*sock_tls_fn)(void *arg, sock_t *s, int err, const char *why);
 void sock_start_tls(sock_t *s, tls_ctx_t *ctx, str_t sni, unsigned timeout_ms, sock_tls_fn done,
                     void *arg);
 bool sock_tls_resumed(const sock_t *s); // the handshake took up an earlier session
+// OpenSSL's verdict on the peer's certificate (X509_V_*), 0: fine, or nothing was asked; *name: it is about the name.
+int sock_tls_verdict(const sock_t *s, bool *name);
+const char *sock_tls_verdict_text(int verdict); // OpenSSL's words for it, static
+// OpenSSL's SSL, for code that knows it (libraries that call OpenSSL themselves); NULL for plain. Borrowed until sock_close.
+void *sock_tls_handle(const sock_t *s);
 
 // ---- listening ----
 typedef struct listener listener_t;
@@ -133,5 +151,7 @@ typedef struct udp udp_t;
 // earlier one.
 udp_t *udp_open(loop_t *l, const addr_t *peer,
                 void (*on_datagram)(void *arg, const char *p, size_t n), void *arg);
+// Who is told when reading that an earlier datagram found nobody (ERR_REFUSED, ...); may close the socket.
+void udp_on_error(udp_t *u, void (*on_error)(void *arg, int err));
 int udp_send(udp_t *u, str_t datagram);
 void udp_close(udp_t *u);

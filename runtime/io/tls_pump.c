@@ -436,3 +436,21 @@ bool sock_tls_resumed(const sock_t *s)
 {
     return s->tls && SSL_session_reused(s->tls->ssl) == 1;
 }
+
+int sock_tls_verdict(const sock_t *s, bool *name)
+{
+    long verdict = s->tls ? SSL_get_verify_result(s->tls->ssl) : X509_V_OK;
+    *name =
+        verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+    return (int)verdict;
+}
+
+const char *sock_tls_verdict_text(int verdict)
+{
+    return X509_verify_cert_error_string(verdict);
+}
+
+void *sock_tls_handle(const sock_t *s)
+{
+    return s->tls ? s->tls->ssl : NULL;
+}

@@ -14,6 +14,7 @@ struct udp {
     uv_poll_t poll; // not started when nobody listens
     int fd;
     void (*on_datagram)(void *arg, const char *p, size_t n);
+    void (*on_error)(void *arg, int err);
     void *arg;
     bool closing;
 };
@@ -26,8 +27,10 @@ static void on_udp_readable(uv_poll_t *handle, int status, int events)
     (void)events;
     for (int i = 0; i < RECEIVE_BATCH && !u->closing; i++) {
         ssize_t n = recv(u->fd, buf, READ_BUF_BYTES, 0);
+        if (n < 0 && errno != EAGAIN && errno != EINTR && u->on_error)
+            u->on_error(u->arg, io_err(-errno)); // an ICMP answer
         if (n < 0)
-            return; // no more; or an ICMP answer, which the next send reports
+            return;
         u->on_datagram(u->arg, buf, (size_t)n);
     }
 }
@@ -52,6 +55,12 @@ udp_t *udp_open(loop_t *l, const addr_t *peer,
         uv_poll_start(&u->poll, UV_READABLE, on_udp_readable);
     live_begin(l);
     return u;
+}
+
+void udp_on_error(udp_t *u, void (*on_error)(void *arg, int err))
+{
+    ASSERT(u->on_datagram, "who does not read hears of errors when sending");
+    u->on_error = on_error;
 }
 
 int udp_send(udp_t *u, str_t datagram)

@@ -85,10 +85,11 @@ struct bridge {
     thread_t *thread; // the running one; NULL on the main state
     list_t pool;      // idle threads
     unsigned pooled;
-    list_t tasks;        // tasks without request
-    list_t generations;  // script_generation_t.links
-    list_t socket_pools; // idle cosockets (socket_pool.c)
-    list_t timers;       // pending (timer.c)
+    list_t tasks;         // tasks without request
+    list_t generations;   // script_generation_t.links
+    list_t socket_pools;  // of cosockets (socket_pool.c)
+    list_t cert_contexts; // of cosockets with a client certificate (socket_tls.c)
+    list_t timers;        // pending (timer.c)
     unsigned timers_pending, timers_running;
     uint64_t
         finish_at_ms; // when what still waits is cancelled, loop_now_ms; 0: the worker goes on
@@ -225,6 +226,7 @@ void timers_finish(bridge_t *b); // runs what is pending with premature true
 void watchdog_start(bridge_t *b);
 void watchdog_stop(bridge_t *b);
 void socket_pools_close(bridge_t *b);
+void socket_contexts_close(bridge_t *b);
 // Closes every socket of the list (a task's).
 void sockets_close(list_t *sockets);
 // Keeps abi.c linked where nobody else refers to it.

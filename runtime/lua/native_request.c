@@ -211,6 +211,17 @@ static int l_tls(lua_State *L)
     return 4;
 }
 
+// tls_handle() -> OpenSSL's SSL * of the client's connection (light userdata) | nil
+static int l_tls_handle(lua_State *L)
+{
+    request_t *r = request_check(L);
+    void *handle = r->conn ? sock_tls_handle(r->conn->sock) : NULL;
+    if (!handle)
+        return 0;
+    lua_pushlightuserdata(L, handle);
+    return 1;
+}
+
 static int l_captures(lua_State *L)
 {
     request_t *r = request_check(L);
@@ -315,6 +326,7 @@ const luaL_Reg native_request[] = {
     {"body_get", l_body_get},
     {"body_set", l_body_set},
     {"tls", l_tls},
+    {"tls_handle", l_tls_handle},
     {"captures", l_captures},
     {"tap", l_tap},
     {"tap_result", l_tap_result},

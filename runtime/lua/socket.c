@@ -1,5 +1,5 @@
-// Cosockets: streams that look blocking to Lua. Making, connecting, TLS, writing, keeping alive, closing; reading is in
-// socket_read.c, idle connections in socket_pool.c, OpenResty's interface in lualib/ngx/socket.lua.
+// Cosockets: streams that look blocking to Lua. Making, connecting, writing, keeping alive, closing; reading is in socket_read.c,
+// TLS in socket_tls.c, pools in socket_pool.c, OpenResty's interface in lualib/ngx/socket.lua.
 #include "lua/socket.h"
 
 #include <stdio.h>
@@ -17,10 +17,6 @@ const char *csock_error(int err)
         return "closed";
     case ERR_TIMEOUT:
         return "timeout";
-    case ERR_DNS_NAME:
-        return "host could not be resolved (3: Host not found)";
-    case ERR_DNS_FAIL:
-        return "host could not be resolved (2: Server failure)";
     default:
         return err_text(err);
     }
@@ -96,8 +92,9 @@ void csock_close(csock_t *s)
     list_unlink(&s->links);
     if (sock)
         sock_close(sock);
-    free(s->pool);
-    s->pool = NULL;
+    sockpool_leave(s);
+    free(s->host);
+    s->host = NULL;
 }
 
 void sockets_close(list_t *sockets)
@@ -119,6 +116,8 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
+static void on_turn(io_defer_t *d);
+
 static csock_t *push_new(lua_State *L, const task_t *task)
 {
     csock_t *s = lua_newuserdata(L, sizeof *s);
@@ -127,6 +126,8 @@ static csock_t *push_new(lua_State *L, const task_t *task)
                    .send_ms = TIMEOUT_MS,
                    .read_ms = TIMEOUT_MS};
     list_init(&s->links);
+    list_init(&s->queue);
+    io_defer_init(&s->turn, on_turn);
     s->owner = task ? task->serial : 0;
     luaL_getmetatable(L, TCP_TYPE);
     lua_setmetatable(L, -2);
@@ -139,11 +140,10 @@ static int l_tcp(lua_State *L)
     return 1;
 }
 
-static void begin(csock_t *s, task_t *task, sock_t *sock, unsigned reused)
+static void begin(csock_t *s, task_t *task, sock_t *sock)
 {
     ASSERT(!s->sock, "a cosocket has one connection at a time");
     s->sock = sock;
-    s->reused = reused;
     s->eof = false;
     s->err = 0;
     buf_clear(&s->in);
@@ -153,10 +153,20 @@ static void begin(csock_t *s, task_t *task, sock_t *sock, unsigned reused)
 
 void csock_adopt(lua_State *L, task_t *task, sock_t *sock)
 {
-    begin(push_new(L, task), task, sock, 0);
+    begin(push_new(L, task), task, sock);
 }
 
 // ---- connecting ----
+
+int csock_push_unresolved(lua_State *L, const char *host, int err)
+{
+    if (err != ERR_DNS_NAME && err != ERR_DNS_FAIL)
+        return push_error(L, csock_error(err));
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s could not be resolved (%s)", host,
+                    err == ERR_DNS_NAME ? "3: Host not found" : "2: Server failure");
+    return 2;
+}
 
 static void on_connected(void *arg, int err, sock_t *sock)
 {
@@ -164,15 +174,55 @@ static void on_connected(void *arg, int err, sock_t *sock)
     s->connector = NULL;
     thread_t *t = csock_end_wait(s, &s->opener);
     if (err == 0) {
-        begin(s, t->task, sock, 0);
+        begin(s, t->task, sock);
         lua_pushboolean(t->co, 1);
         thread_resume(t, 1);
         return;
     }
-    thread_resume(t, push_error(t->co, csock_error(err)));
+    int n = csock_push_unresolved(t->co, s->host, err);
+    csock_close(s);
+    thread_resume(t, n);
 }
 
-static char *copy_cstr(str_t s)
+static void start_connect(csock_t *s, loop_t *loop)
+{
+    connect_opts_t o = {.host = str_from(s->host),
+                        .port = s->port,
+                        .timeout_ms = s->connect_ms,
+                        .on_done = on_connected,
+                        .arg = s};
+    s->reused = 0;
+    s->connector = sock_connect(loop, &o);
+}
+
+// Its turn after waiting for a seat in the pool.
+static void on_turn(io_defer_t *d)
+{
+    csock_t *s = CONTAINER_OF(d, csock_t, turn);
+    thread_t *t = s->opener;
+    ASSERT(t, "who waits for a seat is opening");
+    sock_t *idle = sockpool_take(s);
+    if (!idle) {
+        io_timer_stop(&t->timer);
+        start_connect(s, t->task->bridge->worker->loop);
+        return;
+    }
+    csock_end_wait(s, &s->opener);
+    begin(s, t->task, idle);
+    lua_pushboolean(t->co, 1);
+    thread_resume(t, 1);
+}
+
+static void on_queue_timeout(io_timer_t *timer)
+{
+    thread_t *t = CONTAINER_OF(timer, thread_t, timer);
+    csock_t *s = t->op;
+    csock_end_wait(s, &s->opener);
+    csock_close(s);
+    thread_resume(t, push_error(t->co, "timeout"));
+}
+
+char *csock_copy(str_t s)
 {
     char *p = mem_alloc(s.n + 1);
     memcpy(p, s.p, s.n);
@@ -180,13 +230,22 @@ static char *copy_cstr(str_t s)
     return p;
 }
 
-// connect(host | "unix:/path", port, pool key[, pool size])
+// The pool's options: its size and how many may wait for a connection.
+static sockpool_entry_t enter_pool(lua_State *L, bridge_t *b, csock_t *s)
+{
+    lua_Number size = luaL_optnumber(L, 5, 0), backlog = luaL_optnumber(L, 6, -1);
+    luaL_argcheck(L, size >= 0 && size <= INT32_MAX, 5, "bad \"pool_size\" option");
+    luaL_argcheck(L, backlog >= -1 && backlog <= INT32_MAX, 6, "bad \"backlog\" option");
+    return sockpool_enter(b, s, arg_str(L, 4), (unsigned)size, (int)backlog);
+}
+
+// connect(host | "unix:/path", port, pool key[, pool size[, backlog]])
 static int l_connect(lua_State *L)
 {
     csock_t *s = csock_check(L);
     bridge_t *b = bridge_self();
     thread_check(L);
-    str_t host = arg_str(L, 2), key = arg_str(L, 4);
+    str_t host = arg_str(L, 2);
     lua_Number port = luaL_optnumber(L, 3, 0);
     luaL_argcheck(L, port >= 0 && port <= 65535, 3, "port out of range");
     if (s->opener)
@@ -194,76 +253,21 @@ static int l_connect(lua_State *L)
     if (s->reader || s->writer)
         return push_error(L, s->reader ? "socket busy reading" : "socket busy writing");
     csock_close(s);
+    sockpool_entry_t entry = enter_pool(L, b, s);
+    if (entry == POOL_FULL)
+        return push_error(L, "too many waiting connect operations");
     s->owner = b->task->serial;
-    s->pool = copy_cstr(key);
-    s->pool_size = (unsigned)luaL_optnumber(L, 5, 0);
-    unsigned reused = 0;
-    sock_t *idle = idle_take(b, s->pool, &reused);
+    sock_t *idle = entry == POOL_SEATED ? sockpool_take(s) : NULL;
     if (idle) {
-        begin(s, b->task, idle, reused + 1);
+        begin(s, b->task, idle);
         lua_pushboolean(L, 1);
         return 1;
     }
-    connect_opts_t o = {.host = host,
-                        .port = (uint16_t)port,
-                        .timeout_ms = s->connect_ms ? s->connect_ms : 1,
-                        .on_done = on_connected,
-                        .arg = s};
-    s->connector = sock_connect(b->worker->loop, &o);
-    return csock_wait(L, s, &s->opener, 0, NULL);
-}
-
-// ---- TLS ----
-
-static tls_ctx_t *client_context(bridge_t *b, bool verify, const char **why)
-{
-    tls_ctx_t **place = &b->client_tls[verify];
-    tls_client_opts_t o = {.verify = verify, .ca_pem = b->worker->ca_pem};
-    if (!*place && tls_client_create(&o, place, why) != 0)
-        *place = NULL;
-    return *place;
-}
-
-static void on_secured(void *arg, sock_t *sock, int err, const char *why)
-{
-    csock_t *s = arg;
-    (void)sock;
-    thread_t *t = csock_end_wait(s, &s->opener);
-    if (err == 0) {
-        lua_pushboolean(t->co, 1);
-        thread_resume(t, 1);
-        return;
-    }
-    lua_pushnil(t->co);
-    if (err == ERR_TLS_VERIFY && why)
-        lua_pushfstring(t->co, "certificate verify failed: %s", why);
-    else
-        lua_pushstring(t->co, err == ERR_TIMEOUT ? "timeout" : "handshake failed");
-    csock_close(s);
-    thread_resume(t, 2);
-}
-
-// sslhandshake(sni, verify)
-static int l_sslhandshake(lua_State *L)
-{
-    csock_t *s = csock_check(L);
-    str_t sni = arg_str_opt(L, 2);
-    bool verify = lua_toboolean(L, 3);
-    if (!s->sock)
-        return push_error(L, "closed");
-    if (s->opener || s->reader || s->writer)
-        return push_error(L, "socket busy");
-    if (sock_is_tls(s->sock)) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    thread_check(L);
-    const char *why = NULL;
-    tls_ctx_t *ctx = client_context(bridge_self(), verify, &why);
-    if (!ctx)
-        return push_error(L, why ? why : "no TLS context");
-    sock_pause(s->sock);
-    sock_start_tls(s->sock, ctx, sni, s->connect_ms, on_secured, s);
+    s->host = csock_copy(host);
+    s->port = (uint16_t)port;
+    if (entry == POOL_QUEUED)
+        return csock_wait(L, s, &s->opener, s->connect_ms, on_queue_timeout);
+    start_connect(s, b->worker->loop);
     return csock_wait(L, s, &s->opener, 0, NULL);
 }
 
@@ -310,7 +314,7 @@ static uint32_t arg_timeout(lua_State *L, int i, uint32_t now)
         return now;
     lua_Number ms = luaL_checknumber(L, i);
     luaL_argcheck(L, ms >= -1 && ms <= 2147483647, i, "bad timeout value");
-    return ms < 0 ? TIMEOUT_MS : (uint32_t)ms;
+    return ms <= 0 ? TIMEOUT_MS : (uint32_t)ms;
 }
 
 // settimeouts(connect, send, read) in ms; nil leaves one
@@ -327,8 +331,10 @@ static int l_settimeouts(lua_State *L)
 static int l_setkeepalive(lua_State *L)
 {
     csock_t *s = csock_check(L);
-    uint32_t idle_ms = arg_timeout(L, 2, TIMEOUT_MS);
-    unsigned size = (unsigned)luaL_optnumber(L, 3, s->pool_size ? s->pool_size : 30);
+    lua_Number idle_ms = luaL_optnumber(L, 2, TIMEOUT_MS);
+    luaL_argcheck(L, idle_ms >= 0 && idle_ms <= INT32_MAX, 2, "bad timeout value");
+    lua_Number size = luaL_optnumber(L, 3, 0);
+    luaL_argcheck(L, size >= 0 && size <= INT32_MAX, 3, "bad pool size");
     if (!s->sock || s->eof || s->err) {
         csock_close(s);
         return push_error(L, "closed");
@@ -337,10 +343,9 @@ static int l_setkeepalive(lua_State *L)
         return push_error(L, s->reader ? "socket busy reading" : "socket busy writing");
     if (s->in.n || sock_pending(s->sock))
         return push_error(L, s->in.n ? "connection in dubious state" : "socket busy writing");
-    sock_t *sock = s->sock;
-    s->sock = NULL;
-    idle_put(bridge_self(), s->pool, s->pool_size ? s->pool_size : size, idle_ms, sock,
-             s->reused);
+    if (!s->pool)
+        return push_error(L, "a connection that was accepted has no pool");
+    sockpool_put(s, (unsigned)size, (uint32_t)idle_ms);
     csock_close(s);
     lua_pushboolean(L, 1);
     return 1;
@@ -380,9 +385,30 @@ static int l_shutdown(lua_State *L)
     return 1;
 }
 
+// option(number, name[, value]): sets it, or returns it
+static int l_option(lua_State *L)
+{
+    static const char *const NAMES[] = {"keepalive", "reuseaddr", "tcp-nodelay", "sndbuf",
+                                        "rcvbuf",    "keepintvl", "keepcnt",     NULL};
+    static const sock_option_t OPTIONS[] = {SOCK_KEEPALIVE, SOCK_REUSEADDR, SOCK_NODELAY,
+                                            SOCK_SNDBUF,    SOCK_RCVBUF,    SOCK_KEEPINTVL,
+                                            SOCK_KEEPCNT};
+    csock_t *s = csock_check(L);
+    sock_option_t option = OPTIONS[luaL_checkoption(L, 2, NULL, NAMES)];
+    int value = (int)luaL_optnumber(L, 3, 0);
+    if (!s->sock)
+        return push_error(L, "closed");
+    int rc = lua_isnoneornil(L, 3) ? sock_option_get(s->sock, option, &value)
+                                   : sock_option_set(s->sock, option, value);
+    if (rc != 0)
+        return push_error(L, csock_error(rc));
+    lua_pushnumber(L, value);
+    return 1;
+}
+
 static const luaL_Reg METHODS[] = {
+    {"option", l_option},
     {"connect", l_connect},
-    {"sslhandshake", l_sslhandshake},
     {"send", l_send},
     {"settimeouts", l_settimeouts},
     {"setkeepalive", l_setkeepalive},
@@ -392,20 +418,23 @@ static const luaL_Reg METHODS[] = {
     {NULL, NULL},
 };
 
+static void add_methods(lua_State *L, const luaL_Reg *m)
+{
+    for (; m->name; m++) {
+        lua_pushcfunction(L, m->func);
+        lua_setfield(L, -2, m->name);
+    }
+}
+
 void socket_open_types(lua_State *L)
 {
     luaL_newmetatable(L, TCP_TYPE);
     lua_pushcfunction(L, l_gc);
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
-    for (const luaL_Reg *m = METHODS; m->name; m++) {
-        lua_pushcfunction(L, m->func);
-        lua_setfield(L, -2, m->name);
-    }
-    for (const luaL_Reg *m = csock_read_methods; m->name; m++) {
-        lua_pushcfunction(L, m->func);
-        lua_setfield(L, -2, m->name);
-    }
+    add_methods(L, METHODS);
+    add_methods(L, csock_read_methods);
+    add_methods(L, csock_tls_methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

@@ -27,8 +27,14 @@ typedef struct csock {
     str_t pattern; // READ_UNTIL; owned copy
     bool inclusive;
     // Keep-alive.
-    char *pool; // owned key
-    unsigned pool_size, reused;
+    struct sock_pool *pool; // NULL: in none
+    bool seated;            // counted as a connection of the pool
+    list_t queue;           // in the pool's waiters; alone else
+    io_defer_t turn;        // a seat became free for it
+    unsigned reused;
+    // Connecting: kept for when its turn comes.
+    char *host; // owned
+    uint16_t port;
 } csock_t;
 
 // The socket of argument 1, which must be this task's.
@@ -37,6 +43,9 @@ csock_t *csock_check(lua_State *L);
 void csock_adopt(lua_State *L, task_t *task, sock_t *sock);
 // Text of an error as OpenResty words it.
 const char *csock_error(int err);
+// Pushes nil and why a connection to that host could not be had (a code of sock_connect or dns_lookup); 2.
+int csock_push_unresolved(lua_State *L, const char *host, int err);
+char *csock_copy(str_t s); // with a NUL, returned owned (free)
 // Closes the connection; waits under way end with "closed" only if `cancel` is false.
 void csock_close(csock_t *s);
 // Begins and ends a thread's wait on it.
@@ -53,9 +62,19 @@ int csock_try_read(csock_t *s, lua_State *L);
 int csock_push_partial(csock_t *s, lua_State *L, const char *why);
 extern const luaL_Reg csock_read_methods[];
 
+// ---- socket_tls.c ----
+extern const luaL_Reg csock_tls_methods[];
+
 // ---- socket_pool.c ----
-// Takes an idle connection of that key, with *reused set; NULL when there is none.
-sock_t *idle_take(bridge_t *b, const char *key, unsigned *reused);
-// Keeps a connection (taken) for at most idle_ms (0: no limit); the pool has room for `size`, the oldest goes first.
-void idle_put(bridge_t *b, const char *key, unsigned size, uint32_t idle_ms, sock_t *sock,
-              unsigned reused);
+typedef struct sock_pool sock_pool_t;
+typedef enum sockpool_entry { POOL_SEATED, POOL_QUEUED, POOL_FULL } sockpool_entry_t;
+// Puts the cosocket into the pool of that key. A pool that is made by this keeps at most `size` idle connections (0: as the first
+// sockpool_put says); with a backlog that is not negative it has at most `size` connections, `backlog` cosockets wait for one (s->turn
+// runs when it is theirs, seated), and more are not let in (POOL_FULL).
+sockpool_entry_t sockpool_enter(bridge_t *b, csock_t *s, str_t key, unsigned size, int backlog);
+// An idle connection for a seated cosocket, with s->reused set; NULL when there is none.
+sock_t *sockpool_take(csock_t *s);
+// Keeps the cosocket's connection in its pool for at most idle_ms (0: no limit); the pool has room for `size`, the oldest goes first.
+void sockpool_put(csock_t *s, unsigned size, uint32_t idle_ms);
+// Out of the pool, if in one: whoever waits for a seat has the next turn.
+void sockpool_leave(csock_t *s);

@@ -21,7 +21,9 @@ typedef struct cudp {
     dns_query_t *query;
     thread_t *waiter; // for a name or for a datagram
     int anchor;
+    char *host; // owned; looked up, or NULL
     uint16_t port;
+    int err; // heard while nobody received; for the next receive
     uint32_t read_ms;
     size_t max;
     datagram_t *first, **last;
@@ -99,10 +101,24 @@ static void on_datagram(void *arg, const char *p, size_t n)
     u->queued++;
 }
 
+static void on_error(void *arg, int err)
+{
+    cudp_t *u = arg;
+    if (!u->waiter) {
+        u->err = err;
+        return;
+    }
+    thread_t *t = end_wait(u);
+    thread_resume(t, push_error(t->co, csock_error(err)));
+}
+
 static bool open_peer(cudp_t *u, const addr_t *peer)
 {
     close_udp(u);
+    u->err = 0;
     u->udp = udp_open(bridge_self()->worker->loop, peer, on_datagram, u);
+    if (u->udp)
+        udp_on_error(u->udp, on_error);
     return u->udp != NULL;
 }
 
@@ -127,8 +143,13 @@ static void on_resolved(void *arg, int err, const dns_answer_t *a)
             peer.in.sin_port = htons(u->port);
     }
     thread_t *t = end_wait(u);
-    int n = err == 0 ? push_opened(t->co, open_peer(u, &peer))
-                     : push_error(t->co, csock_error(err));
+    if (err == 0) {
+        thread_resume(t, push_opened(t->co, open_peer(u, &peer)));
+        return;
+    }
+    int n = csock_push_unresolved(t->co, u->host, err);
+    free(u->host);
+    u->host = NULL;
     thread_resume(t, n);
 }
 
@@ -147,7 +168,8 @@ static int l_setpeername(lua_State *L)
     if (str_starts(host, STR("unix:")) ? addr_parse(host, &peer) == 0
                                        : addr_from_ip(host, u->port, &peer) == 0)
         return push_opened(L, open_peer(u, &peer));
-    thread_check(L);
+    free(u->host);
+    u->host = csock_copy(host);
     u->query = dns_lookup(dns_of(bridge_self()->worker->loop), host, DNS_ADDR, on_resolved, u);
     return udp_wait(L, u);
 }
@@ -193,6 +215,10 @@ static int l_receive(lua_State *L)
         free(d);
         return 1;
     }
+    int err = u->err;
+    u->err = 0;
+    if (err)
+        return push_error(L, csock_error(err));
     thread_t *t = thread_check(L);
     t->timer.fn = on_timeout;
     io_timer_start(&t->timer, u->read_ms);
@@ -224,6 +250,8 @@ static int l_gc(lua_State *L)
     cudp_t *u = luaL_checkudata(L, 1, UDP_TYPE);
     ASSERT(!u->waiter, "a socket that is waited on is anchored");
     close_udp(u);
+    free(u->host);
+    u->host = NULL;
     return 0;
 }
 

@@ -121,6 +121,7 @@ static void bridge_init(bridge_t *b, worker_t *w)
     list_init(&b->tasks);
     list_init(&b->generations);
     list_init(&b->socket_pools);
+    list_init(&b->cert_contexts);
     list_init(&b->timers);
     b->wall_us = clock_wall_us();
 }
@@ -138,9 +139,7 @@ static void bridge_close(bridge_t *b)
     stat_fixed_add(SF_TIMERS_RUNNING, -(int64_t)b->timers_running); // those that were cut off
     phases_close(b);
     socket_pools_close(b);
-    for (int i = 0; i < 2; i++)
-        if (b->client_tls[i])
-            tls_release(b->client_tls[i]);
+    socket_contexts_close(b);
     while (!list_empty(&b->pool)) {
         thread_t *t = CONTAINER_OF(b->pool.next, thread_t, links);
         list_unlink(&t->links);
