@@ -3,6 +3,11 @@
 -- Not the trace itself (tracing/trace) nor its export.
 -- Invariant: every function is callable always; without a trace all get the same empty span.
 
+local finish = require("moongate.tracing.finish").finish
+local json = require("moongate.abi.json")
+local node = require("moongate.abi.node")
+local phase = require("moongate.abi.phase")
+local sampler = require("moongate.tracing.sampler")
 local traces = require("moongate.tracing.trace")
 
 local Noop = {}
@@ -18,7 +23,7 @@ local NOOP = setmetatable({
   is_recording = false, should_sample = false, name = "noop", attributes = {}, events = {},
 }, Noop)
 
-local _M = { name = "kong", sampler = nil }
+local _M = { name = node.setting("tracing_instrumentations") == "off" and "noop" or "kong" }
 
 -- Both kong.tracing.f(x) and kong.tracing:f(x) are written.
 local function without_self(first, ...)
@@ -83,7 +88,13 @@ function _M.process_span(...)
     error("processor must be a function", 2)
   end
   local trace = traces.find()
+  if trace and phase.current() == phase.LOG then
+    finish(trace, json.decode(node.serialize()))
+  end
   for _, span in ipairs(trace and trace.spans or {}) do
+    if not span.end_time_ns and trace.root.end_time_ns then
+      span:finish(trace.root.end_time_ns)
+    end
     fn(span)
   end
 end
@@ -97,15 +108,44 @@ function _M.set_should_sample(...)
   end
 end
 
---- Is this request's trace recorded? All phases.
-function _M.get_sampling_decision()
-  local trace = traces.find()
-  return trace ~= nil and trace.should_sample == true
+local function decided(trace, parent, rate)
+  if parent == nil and rate == nil then
+    return trace ~= nil and trace.should_sample == true
+  end
+  rate = rate or tonumber(node.setting("tracing_sampling_rate")) or 0
+  return trace ~= nil and sampler.decide("parent_drop_probability_fallback", rate, trace.root and trace.root.trace_id
+    or trace.trace_id, parent)
 end
 
---- A tracer of that name. All phases.
-function _M.new()
-  return _M
+--- Is this request's trace recorded? Or, with what its parent says (true, false, nil) or a rate from 0 to 1: should it
+-- be? All phases.
+function _M.get_sampling_decision(...)
+  return decided(traces.find(), without_self(...))
+end
+
+local function without_tracer(self, first, ...)
+  if first == self then
+    return ...
+  end
+  return first, ...
+end
+
+--- A tracer of that name, with a trace of its own: its spans have identifiers to pass on, and are never exported.
+-- All phases. Returns a table with the functions of kong.tracing.
+function _M.new(name)
+  local trace = traces.detached()
+  local tracer = { name = name }
+  function tracer.start_span(...)
+    local span_name, options = without_tracer(tracer, ...)
+    return traces.start_span(trace, span_name, options)
+  end
+  function tracer.get_sampling_decision(...)
+    return decided(trace, without_tracer(tracer, ...))
+  end
+  function tracer.set_should_sample(...)
+    traces.set_should_sample(trace, without_tracer(tracer, ...) == true)
+  end
+  return setmetatable(tracer, { __index = _M })
 end
 
 return setmetatable(_M, { __call = function()

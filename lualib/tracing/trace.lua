@@ -14,10 +14,16 @@ local KEY = {} -- of the request's trace in task.get_extra
 local SPANS_MAX = 256
 
 local recording = false -- does anybody export what is recorded?
+local kept = false      -- whatever the configuration
 
 -- Called with whether traces are exported by this configuration.
 function _M.start(on)
-  recording = on and true or false
+  recording = on and true or kept
+end
+
+-- Called by what exports traces as long as this state lives.
+function _M.keep()
+  kept, recording = true, true
 end
 
 -- Spans ---------------------------------------------------------------------------------------------
@@ -104,6 +110,11 @@ function _M.get()
     make(trace)
   end
   return trace
+end
+
+-- A trace that belongs to no request: to pass an identifier on. Nobody exports it.
+function _M.detached()
+  return { spans = {}, offset = node.now() - node.mono(), trace_id = node.random_bytes(16), should_sample = false }
 end
 
 -- The trace if something made it, else nil.

@@ -3,10 +3,9 @@
 -- Not the spans (lualib/tracing), their encoding (lualib/otlp), nor when they are sent (lualib/queue).
 -- Invariant: only what was sampled costs more than headers; everything is built in the log phase.
 
-local attributes = require "moongate.tracing.attributes"
 local encode = require "moongate.otlp.encode"
 local entry = require "moongate.log.entry"
-local exchange = require "moongate.abi.exchange"
+local finish = require "moongate.tracing.finish".finish
 local formats = require "moongate.tracing.formats"
 local http = require "moongate.http.client"
 local json = require "moongate.abi.json"
@@ -137,41 +136,6 @@ local function send_logs(conf, items)
   return post(conf, conf.access_logs.endpoint, items)
 end
 
--- When the upstream was first asked and when its response ended; nil: it never was.
-local function finish_proxy(trace, record)
-  local tries, span = record.tries or {}, trace.proxy
-  local first = tries[1]
-  if not span or not first then
-    return nil
-  end
-  local _, upstream_ms, _, receive_ms = exchange.latencies()
-  span.start_time_ns = (first.balancer_start or trace.root.start_time_ns / 1e6) * 1e6
-  span:finish(math.min(trace.root.end_time_ns,
-    span.start_time_ns + ((upstream_ms or 0) + (receive_ms or 0)) * 1e6))
-  attributes.set_proxy(span, record, tries)
-  return span
-end
-
-local function finish_root(trace, record)
-  local root = trace.root
-  local _, _, request_ms = exchange.latencies()
-  root:finish(root.start_time_ns + (request_ms or 0) * 1e6)
-  attributes.set_root(root, record, {
-    minor = request.http_minor(), scheme = request.scheme(), host = request.host(), peer_ip = request.peer_ip(),
-  })
-end
-
--- Sets times and attributes of the gateway's own spans, once for each request.
-local function finish(trace, record)
-  finish_root(trace, record)
-  local proxy = finish_proxy(trace, record)
-  local use = kong.ctx.shared.ai
-  if use then
-    attributes.set_genai(proxy or trace.root, use)
-  end
-  trace.finished = true
-end
-
 local function spans_of(trace)
   local out = {}
   for _, span in ipairs(trace.spans) do
@@ -221,9 +185,7 @@ function OpenTelemetry:log(conf)
   local text = entry.text({})
   local record = json.decode(text)
   if wants_trace then
-    if not trace.finished then
-      finish(trace, record)
-    end
+    finish(trace, record)
     queue.enqueue(p.traces, send_traces, conf, spans_of(trace))
   end
   if wants_log then

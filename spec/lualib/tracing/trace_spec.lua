@@ -1,18 +1,24 @@
 -- kong.tracing and the trace behind it, over a fake request.
 
 describe("a trace", function()
-  local trace, tracing, extra, has_request, clock, ids
+  local trace, tracing, extra, has_request, clock, ids, at, finished
 
   before_each(function()
-    extra, has_request, clock, ids = nil, true, 10, 0
+    extra, has_request, clock, ids, at, finished = nil, true, 10, 0, "access", nil
     package.loaded["moongate.abi.node"] = {
       now = function() return 1700000000 + clock end, mono = function() return clock end, update_time = function() end,
+      setting = function(name) return ({ tracing_instrumentations = "all", tracing_sampling_rate = "1" })[name] end,
+      serialize = function() return "text" end,
       random_bytes = function(n)
         ids = ids + 1
         return ("%0" .. n .. "d"):format(ids)
       end,
     }
-    package.loaded["moongate.abi.phase"] = { has_request = function() return has_request end }
+    package.loaded["moongate.abi.phase"] = {
+      has_request = function() return has_request end, current = function() return at end, LOG = "log",
+    }
+    package.loaded["moongate.abi.json"] = { decode = function(text) return "record of " .. text end }
+    package.loaded["moongate.tracing.finish"] = { finish = function(t, record) finished = { t, record } end }
     package.loaded["moongate.abi.request"] = { start_time = function() return 1700000009 end }
     package.loaded["moongate.abi.task"] = {
       get_extra = function() extra = extra or {} return extra end, find_extra = function() return extra end,
@@ -23,7 +29,8 @@ describe("a trace", function()
   end)
 
   after_each(function()
-    for _, name in ipairs({ "abi.node", "abi.phase", "abi.request", "abi.task", "tracing.trace", "pdk.tracing" }) do
+    for _, name in ipairs({ "abi.node", "abi.phase", "abi.request", "abi.task", "abi.json", "tracing.finish",
+      "tracing.trace", "pdk.tracing" }) do
       package.loaded["moongate." .. name] = nil
     end
   end)
@@ -109,5 +116,36 @@ describe("a trace", function()
     assert.has_error(function() tracing.process_span() end, "processor must be a function")
     assert.has_error(function() tracing.start_span("x"):set_attribute(1) end, "key must be a string")
     assert.has_error(function() tracing.start_span("x"):set_status(3) end, "invalid status code: 0, 1 or 2")
+  end)
+
+  it("is finished by the record before guests go through it", function()
+    tracing.start_span("x")
+    local root = tracing.get_root_span()
+    tracing.process_span(function() end)
+    assert.is_nil(finished)
+    at, root.end_time_ns = "log", 5
+    local ends = {}
+    tracing.process_span(function(span) ends[#ends + 1] = span.end_time_ns end)
+    assert.same({ root.trace, "record of text" }, finished)
+    assert.same({ 5, 5 }, ends)
+  end)
+
+  it("is recorded on for guests that export", function()
+    trace.keep()
+    trace.start(false)
+    assert.is_table(trace.get())
+  end)
+
+  it("has spans of a tracer's own beside it", function()
+    trace.start(false)
+    local tracer = tracing.new("mine")
+    local span = tracer.start_span("x")
+    assert.same({ 16, 8, false }, { #span.trace_id, #span.span_id, span.should_sample })
+    assert.equal(span.trace_id, tracer:start_span("y").trace_id)
+    assert.is_true(tracer:get_sampling_decision(true, 1))
+    assert.is_false(tracer:get_sampling_decision(false, 1))
+    tracer:set_should_sample(true)
+    assert.is_true(span.should_sample)
+    assert.is_nil(tracing.get_root_span())
   end)
 end)
