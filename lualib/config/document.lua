@@ -113,14 +113,22 @@ local function make_target(entry)
   return target
 end
 
+-- Passwords leave here as Kong keeps them: SHA-1 of the password and its consumer's id, in hexadecimal.
+local function hash_password(run, entry, data)
+  if not run.passwords_are_hashed and type(data.password) == "string" then
+    data.password = run.opts.sha1(data.password .. entry.refs.consumer.output.id)
+  end
+  data.hashed = true
+end
+
 local function add_credentials(run, document)
   document.credentials = json.array()
   for _, row in ipairs(CREDENTIALS) do
     for _, entry in ipairs(run.entries[row.entity]) do
       local data = vaults.resolve_fields(run, entry)
       data.consumer = nil
-      if row.kind == "basicauth" and run.passwords_are_hashed then
-        data.hashed = true
+      if row.kind == "basicauth" then
+        hash_password(run, entry, data)
       end
       table.insert(document.credentials, {
         kind = row.kind, key = data[row.key], consumer = index_of(entry, "consumer"),

@@ -80,6 +80,10 @@ table.insert(package.loaders, 2, function(name)
   end
   return dirs and "\n\tno file '" .. stem .. ".lua' in " .. table.concat(dirs, ", ")
 end)
+package.loaders[#package.loaders + 1] = function(name)
+  local path = find({ native.share .. "/lualib/compat" }, (name:gsub("%.", "/")))
+  return path and assert(loadfile(path))
+end
 if native.lua_path ~= "" then
   package.path = native.lua_path .. ";" .. package.path
 end
