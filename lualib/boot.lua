@@ -144,6 +144,11 @@ local function search_nginx(name)
   return path and assert(loadfile(path)) or "\n\tno module 'nginx." .. rest .. "'"
 end
 
+-- Names of C libraries that guests know and that are ours when they are not installed.
+local function search_compat(name)
+  return load_first(COMPAT, slashes(name))
+end
+
 do
   local extra = native.setting("lua_path") or ""
   local prefix = native.prefix()
@@ -158,6 +163,7 @@ do
   package.path = table.concat(paths, ";")
   table.insert(package.loaders, 2, search_own)
   package.loaders[#package.loaders + 1] = search_nginx
+  package.loaders[#package.loaders + 1] = search_compat
 end
 
 -- `require` in Lua, so that a module's main chunk may wait (C's cannot be yielded across).

@@ -97,7 +97,8 @@ function M.list(texts)
   return out
 end
 
-local function in_range(range, bytes)
+--- Does a range hold an address in bytes (both made here)?
+function M.holds(range, bytes)
   local whole = floor(range.bits / 8)
   for i = 1, whole do
     if range.bytes[i] ~= bytes[i] then
@@ -117,7 +118,7 @@ function M.contains(ranges, address)
   local bytes = M.address(address)
   if bytes then
     for i = 1, #ranges do
-      if in_range(ranges[i], bytes) then
+      if M.holds(ranges[i], bytes) then
         return true
       end
     end

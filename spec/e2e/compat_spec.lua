@@ -42,3 +42,138 @@ describe("the schema of a plugin written for Kong", function()
     site.stop(gw, up)
   end)
 end)
+
+describe("a module of Kong's", function()
+  local gw, up
+
+  setup(function()
+    gw, up = site.start({ settings = SETTINGS, more = [[
+consumers:
+- {id: 7f3d6a52-44c4-4a4c-9a55-0c9e1f5d9c11, username: bob, basicauth_credentials: [{username: bob, password: secret}]}
+plugins:
+- {name: compat}
+]] })
+  end)
+
+  teardown(function()
+    site.stop(gw, up)
+  end)
+
+  -- What the code returns in a plugin's access phase.
+  local function run(code, headers)
+    headers = headers or {}
+    headers["Content-Type"] = "text/plain"
+    local response = client.request({ to = gw, method = "POST", path = "/", headers = headers, body = code })
+    assert.equal(200, response.status, response.body)
+    return cjson.decode(response.body).results
+  end
+
+  local cases = {
+    { "resty.ipmatcher: ranges", [[local m = require("resty.ipmatcher").new({ "10.0.0.0/8", "::1", "1.2.3.4" })
+      return m:match("10.9.9.9"), m:match("::1"), m:match("1.2.3.5"), m:match_bin("\10\0\0\1"), m:match_bin("\1\2\3\5")]],
+      { true, true, false, true, false } },
+    { "resty.ipmatcher: bad ones", [[local matcher = require("resty.ipmatcher")
+      local m = matcher.new({ "10.0.0.0/8" })
+      return matcher.new({ "x" }) == nil, select(2, matcher.new({ "x" })), m:match("x"), select(2, m:match("x")),
+        (m:match_bin("abc"))]],
+      { true, "invalid ip address: x", false, "invalid ip address, not ipv4 and ipv6", false } },
+    { "resty.ipmatcher: values", [[local m = require("resty.ipmatcher").new_with_value({ ["10.0.0.0/8"] = "wide",
+        ["10.1.0.0/16"] = "narrow" })
+      return m:match("10.1.2.3"), m:match("10.2.2.3"), m:match("11.0.0.1")]], { "narrow", "wide", false } },
+    { "resty.ipmatcher: numbers", [[local m = require("resty.ipmatcher")
+      return m.parse_ipv4("1.2.3.4"), m.parse_ipv4("::1"), m.parse_ipv6("::2"), m.parse_ipv6("1.2.3.4")]],
+      { 16909060, false, { 0, 0, 0, 2 }, false } },
+    { "resty.ada: parts", [[local u = require("resty.ada").parse("HTTPS://u:p@H.Test:443/a b?q=1#h")
+      return u:get_href(), u:get_host(), u:get_search(), u:has_port(), u:set_port("8443"):get_host()]],
+      { "https://u:p@h.test/a%20b?q=1#h", "h.test", "?q=1", false, "h.test:8443" } },
+    { "resty.ada: changes", [[local u = require("resty.ada").parse("http://a.test")
+      return u:set_pathname("x/y"):set_search("?a=b"):set_hostname("B.test"):get_href()]], { "http://b.test/x/y?a=b" } },
+    { "resty.ada: no URL", [[return (require("resty.ada").parse("/a")), (require("resty.ada").can_parse("http://:80"))]],
+      { cjson.null, false } },
+    { "lua_pack", [[local p = require("lua_pack"); local text = p.pack(">CIhA", 1, 258, -2, "ab")
+      return #text, p.unpack(text, ">CIhA2")]], { 9, 10, 1, 258, -2, "ab" } },
+    { "lua_pack: too short", [[return require("lua_pack").unpack("\1", ">I")]], { 1 } },
+    { "lua_system_constants", [[local c = require("lua_system_constants"); return bit.bor(c.O_WRONLY(), c.O_CREAT(),
+      c.O_APPEND())]],
+      { 1089 } },
+    { "kong.hooks", [[local h = require("kong.hooks"); h.register_hook("p", function(a) return a + 1 end)
+      h.register_hook("p", function(a) return a * 10 end)
+      h.register_hook("low", function(acc, a) return { n = 1, a } end, { low_level = true })
+      local a, b, c = h.run_hook("p", 1), h.run_hook("none", 7), h.run_hook("low", 8); h.clear_hooks(); return a, b, c]],
+      { 10, 7, 8 } },
+    { "kong.dynamic_hook", [[local h, seen = require("kong.dynamic_hook"), {}
+      h.hook("g", "point", function(x) seen[#seen + 1] = x end)
+      h.run_hook("g", "point", "off"); local before = h.is_group_enabled("g")
+      h.enable_on_this_request("g"); h.run_hook("g", "point", "on")
+      local t = { f = function(x) seen[#seen + 1] = "f" .. x; return x end }
+      h.hook_function("g", t, "f", 1, { befores = { function(x) seen[#seen + 1] = "b" .. x end },
+        afters = { function(x) seen[#seen + 1] = "a" .. x end } })
+      return before, t.f(5), seen]], { false, 5, { "on", "b5", "f5", "a5" } } },
+    { "kong.workspaces", [[local w = require("kong.workspaces"); return w.get_workspace_id() == kong.default_workspace,
+      w.get_workspace_name()]],
+      { true, "default" } },
+    { "kong.tools.yield", [[local y = require("kong.tools.yield"); y.yield(); y.yield(true)
+      return y.in_yieldable_phase(), y.in_yieldable_phase("log")]], { true, false } },
+    { "kong.pdk.private.rate_limiting", [[local r, ctx = require("kong.pdk.private.rate_limiting"), {}
+      local before = r.get_stored_response_header(ctx, "X-A"); r.store_response_header(ctx, "X-A", 1)
+      return before, r.get_stored_response_header(ctx, "X-A"), (pcall(r.store_response_header, ctx, "X-A", {}))]],
+      { cjson.null, 1, false } },
+    { "kong.resty.mlcache", [[local new = require("kong.resty.mlcache").new
+      local a, b, calls = new("a", "kong_db_cache"), new("b", "kong_db_cache"), 0
+      local function make(x) calls = calls + 1; return x end
+      a:get("k", nil, make, 1); b:get("k", nil, make, 2); local value, err, level = a:get("k", nil, make, 3)
+      a:delete("k")
+      return value, err, level, (b:get("k")), calls, (a:peek("k")), select(2, new("c", "no such"))]],
+      { 1, cjson.null, 1, 2, 2, cjson.null, "no such lua_shared_dict: no such" } },
+    { "kong.runloop.balancer.upstreams", [[local u = require("kong.runloop.balancer.upstreams"); return u.get_all_upstreams(),
+      u.get_upstream_by_name("x")]],
+      { {}, cjson.null } },
+    { "kong.observability.tracing.tracing_context", [[local t = require("kong.observability.tracing.tracing_context")
+      t.set_raw_trace_id("raw"); t.set_flags(1); t.add_trace_id_formats({ w3c = "a" })
+      return t.get_raw_trace_id(), t.get_flags(), t.add_trace_id_formats({ b3 = "b" }), (t.get_unlinked_span("x"))]],
+      { "raw", 1, { w3c = "a", b3 = "b" }, cjson.null } },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function()
+      assert.same(case[3], run(case[2]))
+    end)
+  end
+
+  it("propagates traces as the configuration says", function()
+    local results = run([[local p = require("kong.observability.tracing.propagation")
+      local hex = require("kong.observability.tracing.propagation.utils").to_hex
+      local found
+      p.propagate({ extract = { "w3c", "b3" }, clear = { "b3" }, inject = { "preserve", "w3c" } }, function(context, x)
+        found = { hex(context.trace_id), context.reuse_span_id, context.single_header, x }
+        context.span_id = "12345678"
+        return context
+      end, "x")
+      return found, kong.request.get_header("traceparent"), kong.request.get_header("b3")]],
+      { b3 = "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1" })
+    assert.same({ "80f198ee56343ba864fe8b2a57d3eff7", true, true, "x" }, results[1])
+    assert.equal("00-80f198ee56343ba864fe8b2a57d3eff7-3132333435363738-01", results[2])
+    assert.equal("80f198ee56343ba864fe8b2a57d3eff7-3132333435363738-1", results[3])
+  end)
+
+  it("gives passwords of basic-auth as Kong keeps them: salted and hashed", function()
+    local results = run([[local row = kong.db.basicauth_credentials:select_by_username("bob")
+      return row.password, require("kong.tools.string").to_hex(ngx.sha1_bin("secret" .. row.consumer.id))]])
+    assert.equal(40, #results[1])
+    assert.equal(results[2], results[1])
+  end)
+
+  it("takes the older settings of propagation", function()
+    local results = run([[local get = require("kong.observability.tracing.propagation").get_plugin_params
+      return get({ header_type = "ignore", default_header_type = "b3" }), get({ header_type = "jaeger" }).inject,
+        get({ header_type = "b3", propagation = { inject = { "ot" } } })]])
+    assert.same({ { default_format = "b3", inject = { "b3" } }, { "preserve", "jaeger" }, { inject = { "ot" } } }, results)
+  end)
+
+  it("makes spans of a tracer's own while nothing is recorded", function()
+    local results = run([[local tracer = kong.tracing.new("otel"); local span = tracer.start_span("root")
+      span:set_attribute("a", 1); span:finish()
+      return kong.tracing.name, tracer.name, #span.trace_id, #span.span_id, tracer:get_sampling_decision(nil, 1),
+        tracer:get_sampling_decision(false, 1), (kong.tracing.active_span())]])
+    assert.same({ "kong", "otel", 16, 8, true, false, cjson.null }, results)
+  end)
+end)

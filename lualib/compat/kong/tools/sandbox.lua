@@ -2,7 +2,10 @@
 -- files, processes and modules. It keeps honest code in bounds; it is no defence against hostile code, and
 -- the configuration is the operator's own. Unlike moongate.util.sandbox it lets code set globals, its own.
 
-local _M = {}
+local _M = {
+  -- What kong.conf's untrusted_lua says: code runs, in the sandbox.
+  configuration = { enabled = true, sandbox_enabled = true, requires = {}, environment = {} },
+}
 
 local SAFE = [[_VERSION assert error getmetatable ipairs next pairs pcall print rawequal rawget rawset select
   setmetatable tonumber tostring type unpack xpcall bit coroutine math string table]]

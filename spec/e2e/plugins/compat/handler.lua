@@ -1,17 +1,20 @@
--- Tells its configuration, and which of the modules named in X-Modules (a JSON list) can be required. For
+-- Tells its configuration; runs the Lua of a request's body and answers with what it returned, as JSON. For
 -- spec/e2e/compat_spec.lua.
 
-local cjson = require("cjson")
+local pack = require("kong.tools.table").pack
 
 local Compat = { PRIORITY = 1, VERSION = "1.0.0" }
 
 function Compat:access(conf)
-  local modules = {}
-  for _, name in ipairs(cjson.decode(kong.request.get_header("X-Modules") or "[]")) do
-    local ok, result = pcall(require, name)
-    modules[name] = ok and type(result) or tostring(result)
+  local code = kong.request.get_raw_body()
+  if not code or code == "" then
+    return kong.response.exit(200, { conf = conf })
   end
-  return kong.response.exit(200, { conf = conf, modules = modules })
+  local results = pack(pcall(assert(loadstring(code, "=code"))))
+  for i = 1, results.n do
+    results[i] = results[i] == nil and ngx.null or results[i]
+  end
+  return kong.response.exit(results[1] and 200 or 500, { results = { unpack(results, 2, results.n) } })
 end
 
 return Compat
