@@ -363,6 +363,17 @@ local function fallback_needs(source, field)
     then_match = { required = true } } }
 end
 
+-- Probing speaks HTTP/1.1 and TCP; gRPC needs HTTP/2.
+local function check_probes(upstream)
+  local active = upstream.healthchecks.active
+  local probes = active.healthy.interval > 0 or active.unhealthy.interval > 0
+  if probes and active.type:find("^grpc") then
+    return nil, { ["healthchecks.active.type"] = "active health checks of type '" .. active.type
+      .. "' are not supported; use 'tcp', or 'http' or 'https' where the target speaks HTTP/1.1" }
+  end
+  return true
+end
+
 M.upstreams = entity {
   name = "upstreams", key = "name", children = { targets = "upstream" },
   fields = {
@@ -392,6 +403,11 @@ M.upstreams = entity {
     fallback_needs("header", "hash_fallback_header"),
     fallback_needs("query_arg", "hash_fallback_query_arg"),
     fallback_needs("uri_capture", "hash_fallback_uri_capture"),
+    fallback_needs("cookie", "hash_on_cookie"),
+    { conditional = {
+      if_field = "algorithm", if_match = { eq = "sticky-sessions" },
+      then_field = "sticky_sessions_cookie", then_match = { required = true } } },
+    { custom_entity_check = { field_sources = { "healthchecks" }, fn = check_probes } },
   },
 }
 

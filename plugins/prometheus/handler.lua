@@ -9,6 +9,7 @@ local request = require "moongate.abi.request"
 local response = require "moongate.abi.response"
 local route = require "moongate.abi.route"
 local stats = require "moongate.abi.stats"
+local upstream = require "moongate.abi.upstream"
 
 local kong = kong
 local add, observe = stats.add, stats.observe
@@ -36,7 +37,6 @@ local HELP = {
   kong_ai_llm_cost_total = "Cost of LLM requests, by the configured prices",
   kong_ai_llm_tokens_total = "Tokens of LLM requests",
   kong_ai_llm_provider_latency_ms = "Milliseconds an LLM provider took to answer",
-  kong_upstream_target_health = "Targets of an Upstream by state",
 }
 
 local function labels(list)
@@ -234,44 +234,15 @@ local function count_llm(use, consumer)
   end
 end
 
--- Targets ------------------------------------------------------------------------------------------
-
--- Gauges of the targets told last: those that are gone become 0.
-local told = {}
-
--- Targets are not probed by this node, which Kong calls healthchecks_off.
-local function tell_targets()
-  for i = 0, route.count("upstream") - 1 do
-    local upstream = route.entity("upstream", i)
-    for _, target in ipairs(upstream.targets or {}) do
-      local address = target.host and target.host .. ":" .. ("%d"):format(target.port or 0)
-        or target.target
-      local handle = stats.gauge("kong_upstream_target_health", labels({
-        "upstream", upstream.name, "target", address, "address", address,
-        "state", "healthchecks_off", "subsystem", "http",
-      }), HELP.kong_upstream_target_health)
-      stats.set(handle, 1)
-      told[#told + 1] = handle
-    end
-  end
-end
-
 -- Phases -------------------------------------------------------------------------------------------
 
-local function forget_targets()
-  for i = 1, #told do
-    stats.set(told[i], 0)
-    told[i] = nil
-  end
-end
-
+-- The health of targets changes by itself: C shows it at each scrape.
 function Prometheus:configure(configs)
-  forget_targets()
+  local wanted = false
   for _, conf in ipairs(configs or {}) do
-    if conf.upstream_health_metrics then
-      return tell_targets()
-    end
+    wanted = wanted or conf.upstream_health_metrics == true
   end
+  upstream.export(wanted)
 end
 
 function Prometheus:log(conf)

@@ -10,7 +10,9 @@
 #include "core/shdict.h"
 #include "core/status_config.h"
 #include "core/stats.h"
+#include "core/upstream_health.h"
 #include "core/worker.h"
+#include "http/uri.h"
 
 static const double MIB = 1024 * 1024;
 
@@ -193,6 +195,7 @@ static void metrics_text(const request_t *r, buf_t *b)
     put_dicts(b, node, true);
     put_vms(b, node);
     put_own(b, r);
+    upstream_health_metrics(r->worker, b);
     stats_render(b);
 }
 
@@ -227,6 +230,33 @@ static void answer_made(request_t *r, void (*make)(const request_t *r, buf_t *b)
     answer(r, 200, &body, type);
 }
 
+// The name in /upstreams/{name}/health; empty for other paths.
+static str_t upstream_in(str_t path)
+{
+    const str_t before = STR("/upstreams/"), after = STR("/health");
+    if (path.n <= before.n + after.n || !str_starts(path, before) || !str_ends(path, after))
+        return STR("");
+    str_t name = str_make(path.p + before.n, path.n - before.n - after.n);
+    return str_chr(name, '/') < 0 ? name : STR("");
+}
+
+static void answer_upstream(request_t *r, str_t name)
+{
+    const upstream_t *u = upstream_health_find(r->worker, name);
+    buf_t body = {0};
+    str_t asked;
+    if (!u) {
+        answer_message(r, 404, "Not found");
+        return;
+    }
+    if (r->head.query.p && query_get(r->head.query, STR("balancer_health"), &asked, NULL) &&
+        str_eq(asked, STR("1")))
+        upstream_health_summary(r->worker, u, &body);
+    else
+        upstream_health_json(r->worker, u, &body);
+    answer(r, 200, &body, STR("application/json; charset=utf-8"));
+}
+
 void status_handle(request_t *r)
 {
     ASSERT(r->gen, "a worker serves only with a configuration");
@@ -234,11 +264,14 @@ void status_handle(request_t *r)
     bool status = str_eq(r->path, STR("/status")),
          ready = str_eq(r->path, STR("/status/ready")),
          metrics = str_eq(r->path, STR("/metrics"));
-    if (!status && !ready && !metrics) {
+    str_t upstream = upstream_in(r->path);
+    if (!status && !ready && !metrics && upstream.n == 0) {
         answer_message(r, 404, "Not found");
     } else if (!reading) {
         respond_header_set(r, STR("Allow"), STR("GET, HEAD"));
         answer_message(r, 405, "Method not allowed");
+    } else if (upstream.n) {
+        answer_upstream(r, upstream);
     } else if (ready) {
         answer_ready(r);
     } else if (status) {

@@ -1,4 +1,4 @@
-// What the status listener answers: /status, /status/ready, /metrics. Called by conn.c for requests on that listener, instead of routing.
+// What the status listener answers: /status, /status/ready, /metrics, /upstreams/{name}/health. Called by conn.c for requests on that listener, instead of routing.
 #pragma once
 
 #include "core/request.h"

@@ -18,6 +18,7 @@
 #include "core/identity.h"
 #include "core/node.h"
 #include "core/peer.h"
+#include "core/prober.h"
 #include "core/respond.h"
 #include "core/stats.h"
 #include "core/upstreams.h"
@@ -238,6 +239,7 @@ int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap)
     generation_t *old = w->gen;
     upstreams_install(w, g);
     w->gen = g;
+    prober_install(w->prober);
     if (old)
         generation_release(old);
     return 0;
@@ -294,6 +296,7 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     seed(w);
     w->pools = pools_create(w);
     w->peers = peers_create();
+    w->prober = prober_create(w);
     io_timer_init(&w->peers_timer, w->loop, touch_peers);
     io_timer_start(&w->peers_timer, HEALTH_KEPT_S * 1000 / 4);
     dns_opts_t dns = {.servers = o->settings->dns_servers};
@@ -315,6 +318,7 @@ void worker_close(worker_t *w)
     w->script->finish(w);
     w->script->close(w);
     pools_destroy(w->pools);
+    prober_destroy(w->prober);
     if (w->gen)
         generation_release(w->gen);
     peers_destroy(w->peers);

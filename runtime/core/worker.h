@@ -33,6 +33,8 @@ struct worker {
     pools_t *pools;           // upstream connections
     peers_t *peers;           // addresses of Upstreams' targets
     io_timer_t peers_timer;
+    struct prober *prober;
+    bool tells_targets; // /metrics shows their health (upstream_health.h)
     cidr_t *trusted;
     unsigned n_trusted;
     listener_t *listeners[2 * LISTEN_MAX];

@@ -36,6 +36,7 @@ describe("prometheus", function()
   before_each(function()
     series, made, stats = fake_stats()
     package.loaded["moongate.abi.stats"] = stats
+    package.loaded["moongate.abi.upstream"] = { export = function() end }
   end)
 
   local function log(conf, more)
@@ -133,16 +134,15 @@ describe("prometheus", function()
     assert.same({ 201, 800 }, { models, others })
   end)
 
-  it("tells the targets of Upstreams, and forgets those that are gone", function()
-    local spec = spec_of({ upstreams = { { name = "pool", targets = { { host = "10.0.0.1", port = 80 } } } } })
-    local self = fake.new("prometheus", spec)
-    local text = 'kong_upstream_target_health{upstream="pool",target="10.0.0.1:80",address="10.0.0.1:80",'
-      .. 'state="healthchecks_off",subsystem="http"}'
-    self.handler:configure({ { upstream_health_metrics = true } })
-    assert.same({ [text] = 1 }, series)
-    spec.upstreams[1].targets = {}
-    self.handler:configure({ { upstream_health_metrics = true } })
-    assert.same({ [text] = 0 }, series)
+  it("has the health of targets shown as long as an instance asks for it", function()
+    local shown
+    package.loaded["moongate.abi.upstream"] = { export = function(whether) shown = whether end }
+    local self = fake.new("prometheus", spec_of())
+    self.handler:configure({ { upstream_health_metrics = false }, { upstream_health_metrics = true } })
+    assert.is_true(shown)
+    self.handler:configure({ { upstream_health_metrics = false } })
+    assert.is_false(shown)
     self.handler:configure(nil)
+    assert.is_false(shown)
   end)
 end)
