@@ -363,11 +363,15 @@ local function fallback_needs(source, field)
     then_match = { required = true } } }
 end
 
+local function is_probing(side)
+  return type(side.interval) == "number" and side.interval > 0
+end
+
 -- Probing speaks HTTP/1.1 and TCP; gRPC needs HTTP/2.
 local function check_probes(upstream)
   local active = upstream.healthchecks.active
-  local probes = active.healthy.interval > 0 or active.unhealthy.interval > 0
-  if probes and active.type:find("^grpc") then
+  local probes = is_probing(active.healthy) or is_probing(active.unhealthy)
+  if probes and (active.type == "grpc" or active.type == "grpcs") then
     return nil, { ["healthchecks.active.type"] = "active health checks of type '" .. active.type
       .. "' are not supported; use 'tcp', or 'http' or 'https' where the target speaks HTTP/1.1" }
   end

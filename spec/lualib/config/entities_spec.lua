@@ -69,6 +69,13 @@ describe("entities: messages", function()
       .. "consistent-hashing, least-connections, round-robin, latency, sticky-sessions" },
     { "upstreams: [{name: u, hash_on: header}]",
       "upstreams[0].hash_on_header: required field missing (add 'hash_on_header')" },
+    { "upstreams: [{name: u, algorithm: sticky-sessions}]",
+      "upstreams[0].sticky_sessions_cookie: required field missing (add 'sticky_sessions_cookie')" },
+    { "upstreams: [{name: u, hash_on: ip, hash_fallback: cookie}]",
+      "upstreams[0].hash_on_cookie: required field missing (add 'hash_on_cookie')" },
+    { "upstreams: [{name: u, healthchecks: {active: {type: grpc, unhealthy: {interval: 1}}}}]",
+      "upstreams[0].healthchecks.active.type: active health checks of type 'grpc' are not supported; use 'tcp', or "
+      .. "'http' or 'https' where the target speaks HTTP/1.1" },
     { "upstreams: [{name: u, targets: [{target: 'a:b'}]}]",
       "upstreams[0].targets[0].target: Invalid target ('a:b'); not a valid hostname or ip address" },
     { "upstreams: [{name: u, targets: [{target: a, weight: 65536}]}]",
