@@ -31,7 +31,8 @@ endif
 ifeq ($(STRESS),1)
   OPT += -DSTRESS=1
 endif
-BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DMOONGATE_VERSION='"$(VERSION)"' -Iruntime -Ispec/unit
+# Built in another directory, the program is the same.
+BASE_CFLAGS := -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(CURDIR)=. -std=gnu11 -D_GNU_SOURCE -DMOONGATE_VERSION='"$(VERSION)"' -Iruntime -Ispec/unit
 CFLAGS  ?=
 ALL_CFLAGS  = $(BASE_CFLAGS) $(OPT) $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 # -E: the FFI finds the functions of abi.h as symbols of the running program.
@@ -58,7 +59,7 @@ else
   Q := @
 endif
 
-.PHONY: all help packages unit lint format tidy spec e2e client test run install asan fuzz bench clean FORCE
+.PHONY: all help packages unit lint format tidy spec e2e client image-test test run install uninstall image asan fuzz bench clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -71,6 +72,7 @@ help:
 	@echo 'make e2e        end to end (SPEC=path: one)    make client   the official clients against it'
 	@echo 'make lint       formats, luacheck, rooms       make format   clang-format in place; make tidy: clang-tidy'
 	@echo 'make asan       all tests under ASan + UBSan   make fuzz     FUZZ_SECONDS=30 each, 0: corpora only (FUZZ=name: one)'
+	@echo 'make image      OCI image archive, no Docker'
 	@echo 'make bench      benchmarks                     options       B=dir V=1 LTO=1 SAN=1 STRESS=1'
 
 # --- program ---------------------------------------------------------------------------------
@@ -158,12 +160,12 @@ $(B)/llhttp/llhttp.a:
 
 # --- suites (spec/run holds the steps, counts and sums) -----------------------------------------
 
-unit lint spec e2e client:
-	@spec/run $@
+unit lint spec e2e client image-test:
+	@spec/run $(@:-test=)
 
 test:
 	@conf/install-packages run test
-	@spec/run --sum build lint unit spec e2e client
+	@spec/run --sum build lint unit spec e2e client image
 
 asan:
 	@SAN=1 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 \
@@ -222,13 +224,39 @@ run:
 
 DEST_SHARE = $(DESTDIR)$(PREFIX)/share/moongate
 
-install: all
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/vendor-completions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+SHARED_FILES = $(shell find lualib plugins -type f -name '*.lua') conf/example/kong.yaml conf/openai/kong.yaml conf/gateway.yaml
+
+$(B)/moongate-installed: $(B)/moongate FORCE
 	$(Q)$(CC) $(ALL_CFLAGS) -DMOONGATE_SHARE='"$(PREFIX)/share/moongate"' -c -o $(B)/obj/main-installed.o runtime/main.c
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $(B)/moongate-installed $(B)/obj/main-installed.o -Wl,--whole-archive $(ROOM_LIBS) -Wl,--no-whole-archive $(PKG_LIBS) -lm
-	install -D -m 755 $(B)/moongate-installed $(DESTDIR)$(PREFIX)/bin/moongate
-	install -D -m 644 runtime/abi.h $(DEST_SHARE)/runtime/abi.h
-	for f in $$(find lualib plugins conf -type f \( -name '*.lua' -o -name '*.yaml' -o -name '*.yml' \)); do \
-	  install -D -m 644 $$f $(DEST_SHARE)/$$f || exit 1; done
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(B)/obj/main-installed.o -Wl,--whole-archive $(ROOM_LIBS) -Wl,--no-whole-archive $(PKG_LIBS) -lm
+
+install: $(B)/moongate-installed
+	@install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/moongate
+	@install -D -m 644 runtime/abi.h $(DEST_SHARE)/runtime/abi.h
+	@for f in $(SHARED_FILES); do install -D -m 644 $$f $(DEST_SHARE)/$$f || exit 1; done
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
+	@$(B)/moongate man moongate > $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1
+	@$(B)/moongate man gateway.yaml > $(DESTDIR)$(PREFIX)/share/man/man5/gateway.yaml.5
+	@$(B)/moongate completion bash > $(DESTDIR)$(BASHCOMPDIR)/moongate
+	@$(B)/moongate completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_moongate
+	@$(B)/moongate completion fish > $(DESTDIR)$(FISHCOMPDIR)/moongate.fish
+
+uninstall:
+	rm -rf $(DEST_SHARE) $(DESTDIR)$(PREFIX)/bin/moongate $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man5/gateway.yaml.5 $(DESTDIR)$(BASHCOMPDIR)/moongate $(DESTDIR)$(ZSHCOMPDIR)/_moongate \
+	  $(DESTDIR)$(FISHCOMPDIR)/moongate.fish
+
+# The image's root file system in $(B)/image/rootfs, and an OCI archive of it; conf/image/Dockerfile makes the same with Docker.
+image:
+	@rm -rf $(B)/image && mkdir -p $(B)/image
+	@$(MAKE) --no-print-directory DESTDIR=$(abspath $(B))/image/installed PREFIX=/usr install
+	@conf/image/mkrootfs $(B)/image/installed $(B)/image/rootfs
+	@conf/image/mkoci $(B)/image/rootfs $(B)/image/moongate.oci.tar
+	$(say) IMAGE "$(B)/image/moongate.oci.tar ($$(( $$(wc -c < $(B)/image/moongate.oci.tar) / 1024 )) KiB)"
 
 clean:
 	rm -rf $(B)

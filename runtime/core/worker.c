@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,10 +34,8 @@ worker_t *worker_self;
 static void seed(worker_t *w)
 {
     unsigned char bytes[32];
-    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    ASSERT(fd >= 0 && read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes,
-           "/dev/urandom must be readable");
-    close(fd);
+    ssize_t n = getrandom(bytes, sizeof bytes, 0);
+    ASSERT(n == (ssize_t)sizeof bytes, "the kernel gives random bytes");
     memcpy(w->id_seed, bytes, sizeof w->id_seed);
     const unsigned char *b = bytes + 16;
     snprintf(w->node_id, sizeof w->node_id,
