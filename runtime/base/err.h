@@ -20,7 +20,8 @@
     X(ERR_IO, -2015, "input/output error")                                                     \
     X(ERR_INVALID, -2016, "invalid argument")                                                  \
     X(ERR_ADDRESS, -2017, "address not available or in use")                                   \
-    X(ERR_DENIED, -2018, "permission denied")
+    X(ERR_DENIED, -2018, "permission denied")                                                  \
+    X(ERR_TLS_PLAIN, -2019, "plain HTTP on a TLS port")
 
 typedef enum err {
     ERR_NONE = 0,

@@ -13,7 +13,7 @@ typedef struct listen_setting {
     int backlog; // 0: the system's
 } listen_setting_t;
 
-enum { LISTEN_MAX = 16, SETTINGS_MAX = 64 };
+enum { LISTEN_MAX = 16, SETTINGS_MAX = 128 };
 
 typedef struct settings {
     arena_t arena; // owns every str below
@@ -46,11 +46,14 @@ typedef struct settings {
         lingering_ms;
     uint32_t upstream_keepalive_ms, upstream_keepalive_pool, upstream_keepalive_requests;
     uint32_t drain_delay_ms, drain_timeout_ms;
+    uint32_t max_connection_age_ms, max_connection_age_jitter;          // 0: no limit; per cent
+    uint32_t max_stream_age_ms, stream_ping_ms, stream_idle_timeout_ms; // 0: off
     uint32_t worker_hang_ms;   // heartbeat older than this: the worker is killed
     uint32_t plugin_budget_ms; // CPU a plugin may use between two awaits
     // behaviour
-    bool tls_verify; // upstream certificates, default on
-    str_t ca_file;   // trust anchors, empty: system
+    bool client_half_close; // a client that ends its side still gets its answer
+    bool tls_verify;        // upstream certificates, default on
+    str_t ca_file;          // trust anchors, empty: system
     str_t ssl_cert,
         ssl_cert_key;  // default certificate of TLS listeners (files); empty: self-signed
     str_t dns_servers; // empty: system's

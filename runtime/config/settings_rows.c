@@ -107,6 +107,22 @@ static const setting_row_t rows[] = {
          "After SIGTERM, how long new connections are still taken (Kubernetes: 10s)."),
     TIME("drain_timeout", drain_timeout_ms, "240s", 0, DAY,
          "How long requests under way may take to end before they are cut."),
+    TIME("max_connection_age", max_connection_age_ms, "0", 0, DAY,
+         "After it a client connection is closed at its next answer, or when idle; 0: never."),
+    COUNT("max_connection_age_jitter", max_connection_age_jitter, "10", NULL, 0, 100,
+          "Per cent by which that age is longer at most, by chance, so that not all end at "
+          "once."),
+    TIME("max_stream_age", max_stream_age_ms, "0", 0, DAY,
+         "After it an event stream is ended with an error event; 0: never."),
+    TIME("stream_ping", stream_ping_ms, "0", 0, DAY,
+         "An event stream that was quiet for so long gets a comment (: ping); 0: none."),
+    TIME(
+        "stream_idle_timeout", stream_idle_timeout_ms, "0", 0, DAY,
+        "An upstream may be silent for so long within an event stream, which then ends with an "
+        "error event; 0: the service's read_timeout, which breaks it off."),
+    SWITCH(client_half_close, "off",
+           "A client that ends its side of the connection after its request still gets the "
+           "answer; off: it is taken for gone, as nginx does."),
     TIME("worker_hang", worker_hang_ms, "2s", 100, HOUR,
          "A worker that has not answered for so long is killed and replaced."),
     TIME("plugin_budget", plugin_budget_ms, "100ms", 1, HOUR,

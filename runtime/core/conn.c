@@ -10,13 +10,15 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "core/exchange.h"
 #include "core/respond.h"
 #include "core/stats.h"
 #include "core/worker.h"
 
-enum { PIPELINE_MAX = 64 * 1024, HANGUP_CHECK_MS = 50 };
+enum { PIPELINE_MAX = 64 * 1024, HANGUP_CHECK_MS = 50, QUIET_MS = 1000, TLS_HANDSHAKE = 0x16 };
 
 static void conn_advance(conn_t *c, const char *p, size_t n);
 
@@ -99,6 +101,35 @@ static void stash(conn_t *c, const char *p, size_t n)
     c->in_n = (uint32_t)need;
 }
 
+bool conn_is_old(const conn_t *c)
+{
+    return c->old_at_ms && loop_now_ms(c->worker->loop) >= c->old_at_ms;
+}
+
+// The age is longer by a part that differs: connections made together do not end together.
+static void set_age(conn_t *c)
+{
+    const settings_t *s = c->worker->settings;
+    if (!s->max_connection_age_ms)
+        return;
+    uint64_t chance = (clock_mono_us() ^ (uintptr_t)c) * 0x9e3779b97f4a7c15ULL >> 48;
+    uint64_t more = (uint64_t)s->max_connection_age_ms * s->max_connection_age_jitter / 100;
+    c->old_at_ms =
+        loop_now_ms(c->worker->loop) + s->max_connection_age_ms + (more * chance >> 16);
+}
+
+// How long an idle connection waits for its next request. At its greatest age it is closed when it has been quiet for a moment: who
+// is about to ask again is told by the answer.
+static uint64_t idle_ms(const conn_t *c)
+{
+    uint64_t ms = c->worker->settings->keepalive_timeout_ms;
+    if (!c->old_at_ms)
+        return ms;
+    uint64_t now = loop_now_ms(c->worker->loop);
+    uint64_t left = c->old_at_ms > now + QUIET_MS ? c->old_at_ms - now : QUIET_MS;
+    return left < ms ? left : ms;
+}
+
 // The deadline of a head is absolute, counted from its first byte, or from the beginning of the connection.
 static void await_head(conn_t *c, bool first_byte_came)
 {
@@ -108,8 +139,14 @@ static void await_head(conn_t *c, bool first_byte_came)
     c->heading = first_byte_came;
     if (counted && io_timer_active(&c->timer))
         return;
-    io_timer_start(&c->timer,
-                   first_byte_came || fresh ? s->header_timeout_ms : s->keepalive_timeout_ms);
+    io_timer_start(&c->timer, first_byte_came || fresh ? s->header_timeout_ms : idle_ms(c));
+}
+
+// Nothing more can be read, so the kernel is asked now and then whether the client is still there.
+static void watch_hangup(conn_t *c)
+{
+    c->paused = true;
+    io_timer_start(&c->timer, HANGUP_CHECK_MS);
 }
 
 // A head that cannot be completed gets its answer through a request of its own, so that it is logged and counted like any.
@@ -164,6 +201,10 @@ static void advance_over(conn_t *c, str_t rest)
     while (!c->closing && !c->leaving && !c->req && rest.n) {
         if (c->scanned == 0)
             rest = str_from_at(rest, head_skip_crlf(rest.p, rest.n));
+        if (rest.n && rest.p[0] == TLS_HANDSHAKE) {
+            refuse(c, 400, "a TLS hello came to a port for plain HTTP");
+            return;
+        }
         size_t end = take_head(c, rest.p, rest.n);
         if (end == SIZE_MAX)
             return;
@@ -176,7 +217,11 @@ static void advance_over(conn_t *c, str_t rest)
     if (c->closing || c->leaving)
         return;
     stash(c, rest.p, rest.n);
-    if (!c->req)
+    if (c->half_closed && c->req)
+        watch_hangup(c);
+    else if (c->half_closed)
+        conn_leave(c, false); // what is left is no whole request
+    else if (!c->req)
         await_head(c, rest.n > 0);
     else
         bound_pipeline(c);
@@ -233,14 +278,19 @@ static void on_data(sock_t *s, char *data, size_t n)
         bound_pipeline(c);
 }
 
-// A client that ends its side while a request is under way is taken for gone; after it, it still gets what is queued.
+// A FIN while a request is under way comes from a client that left, as good as always (client_half_close says otherwise); after the
+// request, it still gets what is queued.
 static void on_eof(sock_t *s)
 {
     conn_t *c = sock_owner(s);
-    if (c->req)
-        conn_close(c, false);
-    else
+    if (!c->req) {
         conn_leave(c, false);
+    } else if (c->worker->settings->client_half_close && c->req->body.complete) {
+        c->half_closed = true;
+        watch_hangup(c);
+    } else {
+        conn_close(c, false);
+    }
 }
 
 static void on_error(sock_t *s, int err)
@@ -281,7 +331,9 @@ static bool peer_has_gone(const conn_t *c)
     socklen_t n = sizeof info;
     if (getsockopt(sock_fd(c->sock), IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
         return false; // a unix socket
-    return info.tcpi_state != TCP_ESTABLISHED;
+    bool there = info.tcpi_state == TCP_ESTABLISHED ||
+                 (c->half_closed && info.tcpi_state == TCP_CLOSE_WAIT);
+    return !there;
 }
 
 static void on_deadline(io_timer_t *t)
@@ -340,6 +392,7 @@ void conn_open(worker_t *w, sock_t *s, bool status)
     io_timer_init(&c->timer, w->loop, on_deadline);
     io_timer_init(&c->write_timer, w->loop, on_write_deadline);
     sock_own(s, &EVENTS, c);
+    set_age(c);
     await_head(c, false);
     sock_resume(s);
 }
@@ -354,8 +407,8 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool may_send)
     }
     if (c->closing)
         return;
-    if (!keep_alive) {
-        conn_leave(c, may_send || c->in_n);
+    if (!keep_alive || (c->half_closed && !c->in_n)) {
+        conn_leave(c, !c->half_closed && (may_send || c->in_n));
         return;
     }
     sock_resume(c->sock);
@@ -376,8 +429,7 @@ void conn_read_body(conn_t *c)
 
 void conn_pause_body(conn_t *c)
 {
-    c->paused = true;
-    io_timer_start(&c->timer, HANGUP_CHECK_MS);
+    watch_hangup(c);
     sock_pause(c->sock);
 }
 

@@ -16,12 +16,14 @@ struct conn {
     uint32_t served;  // requests begun
     io_timer_t timer; // reading: header, keep-alive or body deadline, or the look for a hang-up
     io_timer_t write_timer;  // a slow reader's deadline
+    uint64_t old_at_ms;      // when it has reached its greatest age; 0: never
     int64_t taken;           // bytes the client's kernel had taken when write_timer was set
     uint16_t port;           // of the listener
     bool tls, closing, busy; // busy: inside conn_advance
     bool status;             // came in on a status listener
     bool heading;            // a head is under way: its deadline is absolute
     bool paused;             // not read now: the timer looks whether the client is still there
+    bool half_closed;        // the client has ended its side and awaits its answer
     bool leaving; // closes once the client has taken what is queued; what it sends is dropped
 };
 
@@ -33,6 +35,8 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool linger);
 void conn_close(conn_t *c, bool reset);
 // Closes a connection without a request once the client has taken what is queued, within send_timeout_ms between bytes.
 void conn_leave(conn_t *c, bool linger);
+// Whether it has reached max_connection_age: its next answer is its last.
+bool conn_is_old(const conn_t *c);
 // Whether the process may not end yet for its sake: bytes are queued for the client, or part of a head is here.
 bool conn_has_work(const conn_t *c);
 // The request wants more of its body: read on, within body_timeout_ms between bytes.

@@ -10,6 +10,7 @@
 #include "core/identity.h"
 #include "core/passive.h"
 #include "core/respond.h"
+#include "core/stream.h"
 #include "core/upstreams.h"
 
 static void try_target(exchange_t *x);
@@ -107,6 +108,12 @@ void exchange_failed(exchange_t *x, int err)
     tell_failure(x, err);
     if (r->tries && r->tries->err == 0)
         r->tries->err = err;
+    if (err == ERR_TIMEOUT && stream_is_open(r) &&
+        r->worker->settings->stream_idle_timeout_ms) {
+        stream_cut(r, "gateway_limit", "stream_idle_timeout",
+                   "the upstream was silent for too long");
+        return;
+    }
     if (r->head_sent) {
         respond_abort(r, "the upstream broke off its response");
         return;

@@ -56,6 +56,14 @@ static void release_body(request_t *r)
         buf_dispose(&r->body.data);
 }
 
+// Between the events of a stream another patience may be due than before its head.
+static void await_events(request_t *r)
+{
+    uint32_t ms = r->worker->settings->stream_idle_timeout_ms;
+    if (r->events && ms)
+        r->up.read_timeout_ms = ms;
+}
+
 static void on_head(exchange_t *x)
 {
     request_t *r = x->r;
@@ -81,8 +89,8 @@ static void on_head(exchange_t *x)
                  headers_get(&r->headers, HDR_CONTENT_ENCODING));
     if (wants_collecting(r))
         r->buffering = true;
-    else
-        respond_begin(r, x->response->status, length_of(x));
+    else if (respond_begin(r, x->response->status, length_of(x)) == 0)
+        await_events(r);
 }
 
 // Parses the head at p[0..n): its length, 0 when more is needed, SIZE_MAX when the exchange failed or the request ended.

@@ -145,7 +145,10 @@ struct request {
     bool buffering;        // whole upstream response is collected before the response phase
     bool head_only;        // no body goes out: HEAD, 204, 304
     bool chunked_out, length_known, close_after;
-    uint64_t length_out; // when length_known
+    bool events;   // an event stream, not compressed, of unknown length (stream.h)
+    uint64_t tail; // the last bytes of its body so far, the newest lowest
+    uint64_t seen_ms, opened_ms, seen_body_bytes; // stream.c's
+    uint64_t length_out;                          // when length_known
     uint64_t sent_body_bytes, sent_bytes, received_bytes;
     buf_t collected;      // with `buffering`
     bool aborted;         // the client has gone

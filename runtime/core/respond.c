@@ -117,11 +117,21 @@ size_t respond_pending(const request_t *r)
 
 // ---- body ----
 
+static uint64_t tail_of(uint64_t tail, str_t data)
+{
+    size_t n = data.n < sizeof tail ? data.n : sizeof tail;
+    for (size_t i = data.n - n; i < data.n; i++)
+        tail = tail << 8 | (unsigned char)data.p[i];
+    return tail;
+}
+
 static void push_chunk(request_t *r, str_t data)
 {
     if (data.n == 0 || r->head_only)
         return;
     r->sent_body_bytes += data.n;
+    if (r->events)
+        r->tail = tail_of(r->tail, data);
     if (!r->chunked_out) {
         push(r, data);
         return;
@@ -161,6 +171,15 @@ int respond_body(request_t *r, str_t data)
     return 0;
 }
 
+static bool is_event_stream(const headers_t *h)
+{
+    static const str_t TYPE = STR("text/event-stream");
+    str_t type = headers_get(h, HDR_CONTENT_TYPE);
+    str_t coding = headers_get(h, HDR_CONTENT_ENCODING);
+    return type.n >= TYPE.n && str_ieq(str_make(type.p, TYPE.n), TYPE) &&
+           (coding.n == 0 || str_ieq(coding, STR("identity")));
+}
+
 int respond_begin(request_t *r, unsigned status, uint64_t length)
 {
     ASSERT(!r->head_sent, "a response begins once");
@@ -183,6 +202,7 @@ int respond_begin(request_t *r, unsigned status, uint64_t length)
         }
     }
     push(r, respond_head_text(r));
+    r->events = !r->length_known && !r->head_only && is_event_stream(&r->headers);
     r->head_sent = true;
     return 0;
 }
@@ -207,15 +227,53 @@ void respond_end(request_t *r)
         request_finish(r);
 }
 
-// A stream's filter may still tell the client, in the stream's own terms, that it broke off.
-static void last_words(request_t *r)
+// A stream's filter may still tell the client, in the stream's own terms, that it broke off. True when it said something.
+static bool last_words(request_t *r)
 {
     str_t out;
     if (r->worker->script->body_filter(r, STR(""), true, &out) != SCRIPT_DONE || r->finished)
-        return;
+        return false;
     r->phases &= ~(uint32_t)PHASE_BODY_FILTER;
     push_chunk(r, out);
     respond_flush(r);
+    return out.n > 0;
+}
+
+// Whether the client has whole events only: nothing yet, or a blank line last. A CR last may be half of a line end; what is put
+// behind it makes it a whole one.
+static bool between_events(const request_t *r)
+{
+    uint32_t last = r->tail & 0xffffff;
+    return r->sent_body_bytes == 0 || (last & 0xffff) == 0x0a0a || (last & 0xffff) == 0x0d0d ||
+           last == 0x0a0d0a || last == 0x0d0d0a || (r->tail & 0xffff) == 0x0a0d;
+}
+
+void respond_last_event(request_t *r, str_t event)
+{
+    ASSERT(r->events && r->head_sent && !r->ended, "an open event stream has a last event");
+    bool said = (r->phases & PHASE_BODY_FILTER) && last_words(r);
+    if (r->finished)
+        return;
+    r->phases &= ~(uint32_t)PHASE_BODY_FILTER;
+    if (!said) {
+        if (!between_events(r))
+            push_chunk(r, STR("\n\n"));
+        push_chunk(r, event);
+        respond_flush(r); // the event is borrowed
+    }
+    respond_end(r);
+}
+
+int respond_comment(request_t *r)
+{
+    static const uint64_t DONE = 0x4e455d0a0a; // "NE]", LF, LF
+    ASSERT(r->events && r->head_sent && !r->ended, "comments are for open event streams");
+    bool over = (r->tap && r->tap->done) || (r->tail & 0xffffffffff) == DONE;
+    if (over || !between_events(r) || respond_pending(r))
+        return 0;
+    push_chunk(r, STR(": ping\n\n"));
+    respond_flush(r);
+    return r->out_failed ? -1 : 0;
 }
 
 void respond_abort(request_t *r, const char *why)

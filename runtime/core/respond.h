@@ -23,6 +23,12 @@ int respond_body(request_t *r, str_t data);
 void respond_flush(request_t *r);
 // The body is complete. Ends the request: r must not be touched after.
 void respond_end(request_t *r);
+// Ends an event stream that cannot go on: plugins that translate it say so in the client's terms, or `event` does, between two events;
+// then the body ends as if complete. Ends the request.
+void respond_last_event(request_t *r, str_t event);
+// Puts a comment into an event stream, unless it stands within an event, has had its last one, or the client has not taken what came
+// before. -1: writing failed.
+int respond_comment(request_t *r);
 // The body cannot be completed: cuts the client's connection so that it sees an abort; ends the request.
 void respond_abort(request_t *r, const char *why);
 

@@ -32,7 +32,7 @@ static void decide_framing(request_t *r)
         r->close_after = true;
     const settings_t *s = r->worker->settings;
     if (r->worker->draining || r->conn->served >= s->keepalive_requests_max ||
-        s->keepalive_timeout_ms == 0)
+        conn_is_old(r->conn) || s->keepalive_timeout_ms == 0)
         r->close_after = true;
 }
 

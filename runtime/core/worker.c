@@ -22,6 +22,7 @@
 #include "core/prober.h"
 #include "core/respond.h"
 #include "core/stats.h"
+#include "core/stream.h"
 #include "core/upstreams.h"
 #include "io/dns.h"
 
@@ -195,10 +196,16 @@ static void on_tls_error(void *arg, const addr_t *peer, int err, const char *why
               why ? why : "");
 }
 
+static const str_t PLAIN_ANSWER =
+    STR("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+        "Content-Type: application/json; charset=utf-8\r\nContent-Length: 60\r\n\r\n"
+        "{\"message\":\"The plain HTTP request was sent to HTTPS port\"}\n");
+
 static void listen_on(worker_t *w, int fd, bool tls, void (*accept)(void *, sock_t *))
 {
     listener_opts_t o = {.fd = fd,
                          .tls = tls ? w->tls : NULL,
+                         .plain_answer = PLAIN_ANSWER,
                          .on_accept = accept,
                          .on_tls_error = on_tls_error,
                          .arg = w};
@@ -292,6 +299,7 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     list_init(&w->requests);
     io_timer_init(&w->beat_timer, w->loop, beat);
     io_timer_init(&w->drain_timer, w->loop, on_drain_deadline);
+    streams_init(w);
     seed(w);
     w->pools = pools_create(w);
     w->peers = peers_create();
@@ -324,6 +332,7 @@ void worker_close(worker_t *w)
     io_timer_stop(&w->peers_timer);
     io_timer_stop(&w->beat_timer);
     io_timer_stop(&w->drain_timer);
+    streams_stop(w);
     if (w->access_log)
         access_log_close(w->access_log);
     if (w->tls)
@@ -357,6 +366,7 @@ int worker_run(const worker_opts_t *o)
     start_listeners(&w, o->listen_fds);
     if (w.heartbeat)
         beat(&w.beat_timer);
+    streams_start(&w);
     control_t *control = control_start(&w, o->control_fd);
     loop_run(w.loop);
     control_stop(control);
@@ -404,23 +414,12 @@ static void close_idle_connections(worker_t *w)
     }
 }
 
-static bool streams_events(const request_t *r)
-{
-    return r->head_sent && !r->ended && r->chunked_out && r->tap && r->tap->stream;
-}
-
 // What is still streaming at the end of the drain gets one last event and a clean end where the protocol has one.
 static void cut_request(request_t *r)
 {
-    static const str_t LAST_EVENT = STR(
-        "data: "
-        "{\"error\":{\"type\":\"gateway_shutdown\",\"code\":\"stream_interrupted\",\"message\":"
-        "\"the gateway is shutting down\",\"retryable\":true}}\n\n");
     request_hold(r);
-    if (streams_events(r)) {
-        bool go_on = !tap_mid_event(r->tap) || respond_body(r, STR("\n\n")) == 0;
-        if (go_on && respond_body(r, LAST_EVENT) == 0)
-            respond_end(r);
+    if (stream_is_open(r)) {
+        stream_cut(r, "gateway_shutdown", "stream_interrupted", "the gateway is shutting down");
     } else if (!r->finished && !r->head_sent && r->state != REQ_PLUGINS) {
         respond_error(r, 503, "the gateway is shutting down");
     }

@@ -43,7 +43,7 @@ struct worker {
     tls_cert_t *default_cert;
     str_t ca_pem;       // extra trust anchors for upstreams, owned
     tls_store_t *trust; // the node's anchors as OpenSSL has them; NULL until they are needed
-    io_timer_t drain_timer, beat_timer;
+    io_timer_t drain_timer, beat_timer, stream_timer;
     uint64_t date_s; // the second that date was made for
     char date[32];   // "Mon, 23 Nov 2026 00:00:00 GMT"; see worker_date
     char node_id[37];

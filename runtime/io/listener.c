@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "io/tls_pump.h"
 
-enum { ACCEPT_BATCH = 32, REST_MS = 100, HANDSHAKE_MS = 10 * 1000 };
+enum { ACCEPT_BATCH = 32, REST_MS = 100, HANDSHAKE_MS = 10 * 1000, LINGER_MS = 500 };
 
 struct listener {
     uv_poll_t poll;
@@ -127,6 +127,14 @@ static void on_exhausted(listener_t *k, int code)
     io_timer_start(&k->rest, REST_MS);
 }
 
+// In clear, below TLS. What the peer still sends is dropped.
+static void answer_plain(sock_t *s, str_t answer)
+{
+    uv_buf_t b = {.base = (char *)(uintptr_t)answer.p, .len = answer.n};
+    (void)sock_raw_write(s, &b, 1); // a peer that has gone needs no answer
+    sock_close_linger(s, LINGER_MS);
+}
+
 static void on_handshake(void *arg, sock_t *s, int err, const char *why)
 {
     handshake_t *h = arg;
@@ -138,7 +146,10 @@ static void on_handshake(void *arg, sock_t *s, int err, const char *why)
         return;
     }
     addr_t peer = *sock_peer(s);
-    sock_close(s);
+    if (err == ERR_TLS_PLAIN && k->o.plain_answer.n)
+        answer_plain(s, k->o.plain_answer);
+    else
+        sock_close(s);
     if (k->o.on_tls_error)
         k->o.on_tls_error(k->o.arg, &peer, err, why);
 }

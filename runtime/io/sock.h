@@ -101,6 +101,8 @@ typedef struct listener_opts {
     int fd;                        // bound and listening (listen_bind); borrowed
     tls_ctx_t *tls;                // NULL: plain; acquired
     unsigned handshake_timeout_ms; // 0: 10 s
+    str_t
+        plain_answer; // static; with tls: what is sent to who speaks plain HTTP, before the close
     void (*on_accept)(
         void *arg,
         sock_t *s); // s returned owned, reading paused, TLS handshake done; TCP_NODELAY set

@@ -278,6 +278,12 @@ void tls_ssl_destroy(SSL *ssl)
     SSL_free(ssl);
 }
 
+bool tls_got_http(void)
+{
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    return reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST;
+}
+
 void tls_reason(const SSL *ssl, char *out, size_t cap)
 {
     long verify = SSL_get_verify_result(ssl);

@@ -13,6 +13,9 @@ void tls_ssl_destroy(SSL *ssl);
 // Forgets the kept session of a name: its handshake failed.
 void tls_forget_session(tls_ctx_t *c, const char *name);
 
+// Whether the failure just seen on this thread is that of a peer that spoke HTTP instead of TLS.
+bool tls_got_http(void);
+
 // OpenSSL's reason for the failure just seen on this thread, into out; the error queue is
 // emptied.
 void tls_reason(const SSL *ssl, char *out, size_t cap);

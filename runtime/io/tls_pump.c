@@ -135,10 +135,11 @@ static void handshake_failed(tls_conn_t *c)
     char why[160];
     bool verify = SSL_get_verify_result(c->ssl) != X509_V_OK &&
                   SSL_get_verify_mode(c->ssl) != SSL_VERIFY_NONE;
+    bool plain = !c->name && tls_got_http();
     tls_reason(c->ssl, why, sizeof why);
     if (c->name)
         tls_forget_session(c->ctx, c->name);
-    end_handshake(c, verify ? ERR_TLS_VERIFY : ERR_TLS_HANDSHAKE, why);
+    end_handshake(c, verify ? ERR_TLS_VERIFY : plain ? ERR_TLS_PLAIN : ERR_TLS_HANDSHAKE, why);
 }
 
 static void on_deadline(io_timer_t *t)
