@@ -16,13 +16,29 @@ local function owned(object, free)
   return ffi.gc(object, free)
 end
 
+-- What chains and keys were made of.
+local texts = setmetatable({}, { __mode = "k" })
+
+local function parsed(object, free, bytes)
+  local out, err = owned(object, free)
+  if out then
+    texts[out] = bytes
+  end
+  return out, err
+end
+
 -- A chain (leaf first) or a key from PEM or DER text; nil and why.
 function _M.chain(bytes)
-  return owned(C.mg_tls_chain(bytes, #bytes, str), C.mg_tls_chain_free)
+  return parsed(C.mg_tls_chain(bytes, #bytes, str), C.mg_tls_chain_free, bytes)
 end
 
 function _M.key(bytes)
-  return owned(C.mg_tls_key(bytes, #bytes, str), C.mg_tls_key_free)
+  return parsed(C.mg_tls_key(bytes, #bytes, str), C.mg_tls_key_free, bytes)
+end
+
+-- The text that a chain or key was parsed from, or nil.
+function _M.text_of(object)
+  return object and texts[object]
 end
 
 local function is_pointer_to(object, pattern)

@@ -1,6 +1,7 @@
 -- ngx.socket: OpenResty's socket objects over the primitives of abi/socket.
 
 local socket = require "moongate.abi.socket"
+local tls = require "moongate.abi.tls"
 
 local _M = {}
 
@@ -23,10 +24,6 @@ end
 
 local function as_text(value)
   return type(value) == "string" and value or table.concat(flatten(value, {}))
-end
-
-local function is_pem(value)
-  return type(value) == "table" and type(value.pem) == "string"
 end
 
 -- true -> 1, as OpenResty's functions return it.
@@ -92,10 +89,12 @@ function tcp.setclientcert(self, cert, key)
     return true
   elseif not cert or not key then
     return nil, "client certificate must be supplied with corresponding private key"
-  elseif not (is_pem(cert) and is_pem(key)) then
+  end
+  local cert_text, key_text = tls.text_of(cert), tls.text_of(key)
+  if not cert_text or not key_text then
     return nil, "bad cert or key: what ngx.ssl.parse_pem_cert and parse_pem_priv_key return is expected"
   end
-  self.pair = { cert = cert.pem, key = key.pem }
+  self.pair = { cert = cert_text, key = key_text }
   return true
 end
 

@@ -172,7 +172,7 @@ describe("a cosocket", function()
 
     it("takes certificates only as ngx.ssl parses them", function()
       assert.same({ null, "client certificate must be supplied with corresponding private key", null,
-        "the certificate is not PEM", true }, script.run(gw, [[
+        "certificate is not valid PEM: no start line", true }, script.run(gw, [[
           local sock = ngx.socket.tcp()
           local a, why_a = sock:setclientcert({ pem = "x" })
           local b, why_b = require("ngx.ssl").parse_pem_cert("text")
