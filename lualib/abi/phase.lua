@@ -66,9 +66,15 @@ function _M.names(mask)
   return table.concat(out, ", ")
 end
 
+-- The name of a function for messages, or nil; whoever publishes functions replaces it.
+function _M.name_of()
+end
+
+-- The sentence is Kong's; the name after it is ours.
 local function refuse(mask, level)
-  error(("function cannot be called in %s phase (only in: %s)"):format(_M.name(state.phase),
-    _M.names(mask)), level + 2)
+  local name = _M.name_of(debug.getinfo(level + 1, "f").func)
+  error(("function cannot be called in %s phase (only in: %s)%s"):format(_M.name(state.phase),
+    _M.names(mask), name and ": " .. name or ""), level + 2)
 end
 
 -- Raises unless the current phase is in `mask`. The error blames the caller of the function that

@@ -25,6 +25,10 @@ _M.spawn = native.spawn
 _M.wait = native.wait
 _M.kill = native.kill
 
+-- dns_lookup(name, srv) -> array of {type, ttl, address} ({type, ttl, target, port, priority, weight} of
+-- services) | nil, why. Waits only when the answer is not known yet.
+_M.dns_lookup = native.dns_lookup
+
 -- Timers. The function is called as fn(premature, ...) in a task of its own.
 local timers, last = {}, 0
 

@@ -2,6 +2,8 @@
 -- Each namespace is a file beside this one. Not Kong's own core: `kong.db` and `kong.cache` are what plugins use of it.
 -- Invariant: nothing here is of a request.
 
+local phase = require("moongate.abi.phase")
+
 local VERSION, VERSION_NUMBER = "3.9.0", 3009000
 
 local kong = {
@@ -18,6 +20,7 @@ for name, module in pairs({
   configuration = "configuration",
   ctx = "ctx",
   db = "db",
+  dns = "dns",
   ip = "ip",
   log = "log",
   nginx = "nginx",
@@ -35,6 +38,43 @@ for name, module in pairs({
   worker_events = "events",
 }) do
   kong[name] = require("moongate.pdk." .. module)
+end
+
+-- ---- what must fail with a clear word ----
+
+local ENTERPRISE = {
+  websocket = "the WebSocket PDK and its ws_* phases are Kong Enterprise's and not supported here",
+  jwe = "JSON Web Encryption is Kong Enterprise's and not supported here",
+}
+
+local function missing(name, why)
+  return setmetatable({}, { __index = function(_, key)
+    error(("kong.%s.%s: %s"):format(name, tostring(key), why), 2)
+  end })
+end
+
+for name, why in pairs(ENTERPRISE) do
+  kong[name] = missing(name, why)
+end
+
+-- ---- names of functions, for errors ----
+
+-- The dotted name of a function below `t`, or nil. Only errors ask for it.
+local function name_below(t, name, fn, depth)
+  for key, value in pairs(t) do
+    if value == fn then
+      return name .. "." .. tostring(key)
+    elseif type(value) == "table" and type(key) == "string" and depth > 0 then
+      local found = name_below(value, name .. "." .. key, fn, depth - 1)
+      if found then
+        return found
+      end
+    end
+  end
+end
+
+function phase.name_of(fn)
+  return name_below(kong, "kong", fn, 2)
 end
 
 local caches = require("moongate.pdk.cache")

@@ -1,6 +1,6 @@
 -- The request's record: kong.log.serialize, and the values that plugins set in it.
--- Not its writing (C). Members that the record has by itself (request, response ...) are changed in
--- serialize() only; all others are in the access log too.
+-- Not its writing (C, core/record.h): what is inside a member that the record has by itself (request, response ...)
+-- goes there by its dotted name. Invariant: serialize() and the access log say the same.
 
 local node = require("moongate.abi.node")
 local phase = require("moongate.abi.phase")
@@ -62,13 +62,19 @@ local function apply(t, key, value, mode)
   end
 end
 
--- The access log takes whole members: those that only plugins write.
+local MARKS = { set = "", add = "+", replace = "~" }
+
+-- The access log takes whole members where only plugins write, and dotted names where the record has one by itself.
 local function push(list)
   local out = {}
   for i = 1, #list do
     local entry = list[i]
     if not BUILT_IN[entry.key:match("^[^.]*")] then
       apply(out, entry.key, entry.value, entry.mode)
+    elseif entry.value == nil then
+      out[MARKS.replace .. entry.key] = json.null
+    else
+      out[MARKS[entry.mode] .. entry.key] = entry.value
     end
   end
   list.is_pending = false
@@ -108,23 +114,10 @@ function task.on_logged()
   end
 end
 
-local function changes_built_in(list)
-  for i = 1, #list do
-    if BUILT_IN[list[i].key:match("^[^.]*")] then
-      return true
-    end
-  end
-  return false
-end
-
--- serialize() as JSON text, for log plugins of ours: the record is decoded only when somebody changed
--- what it has by itself.
+-- serialize() as JSON text, for log plugins of ours.
 function M.text()
   check(LOG)
   local list = task.get_extra(KEY)
-  if changes_built_in(list) then
-    return json.encode(M.serialize())
-  end
   if list.is_pending then
     push(list)
   end

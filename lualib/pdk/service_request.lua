@@ -64,6 +64,20 @@ function _M.set_scheme(scheme)
   exchange.set_scheme(scheme)
 end
 
+--- The upstream is spoken to without TLS: set_scheme("http").
+-- phases: rewrite, access, balancer.
+function _M.disable_tls()
+  check(REWRITE_ACCESS_BALANCER)
+  exchange.set_scheme("http")
+end
+
+--- The upstream is spoken to with TLS: set_scheme("https").
+-- phases: rewrite, access, balancer.
+function _M.enable_tls()
+  check(REWRITE_ACCESS_BALANCER)
+  exchange.set_scheme("https")
+end
+
 --- The path that goes upstream, from its first "/"; what must be escaped is.
 -- phases: rewrite, access, balancer. No query: see set_query.
 function _M.set_path(path)

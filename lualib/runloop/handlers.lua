@@ -2,6 +2,7 @@
 -- Not configurations (conf.lua), not chains (plan.lua).
 
 local bit = require "bit"
+local node = require "moongate.abi.node"
 local phase = require "moongate.abi.phase"
 
 local bor = bit.bor
@@ -11,6 +12,9 @@ local _M = {}
 local CHAIN_PHASES = {
   "certificate", "rewrite", "access", "response", "header_filter", "body_filter", "log",
 }
+
+local WS_PHASES = { "ws_handshake", "ws_client_frame", "ws_upstream_frame", "ws_close" }
+local LOG_WARN = 5
 
 local loaded = {} -- name -> handler
 
@@ -39,6 +43,16 @@ local function check(name, handler)
   return handler
 end
 
+-- Phases that Kong Enterprise alone has never run here: silence would mislead.
+local function warn_unsupported(name, handler)
+  for _, key in ipairs(WS_PHASES) do
+    if handler[key] ~= nil then
+      node.log(LOG_WARN, ("[lua] plugin '%s': its %s never runs: WebSocket phases are Kong Enterprise's and not "
+        .. "supported here"):format(name, key))
+    end
+  end
+end
+
 -- The plugin's handler, or nil and what is wrong.
 function _M.get(name)
   local handler = loaded[name]
@@ -60,6 +74,7 @@ function _M.get(name)
     return nil, err
   end
   loaded[name] = handler
+  warn_unsupported(name, handler)
   return handler, nil, true
 end
 

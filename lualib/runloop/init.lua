@@ -15,6 +15,7 @@ local _M = {}
 local LOG_ERR = 4
 
 local started = {}  -- name -> true once init_worker ran
+local configured = {} -- name -> record of a plugin whose last configure() got configurations
 local pending       -- the generation that start() is for
 local on_error      -- set on first use: boot.lua's
 
@@ -76,7 +77,7 @@ end
 -- The next generation loads its plugins anew and runs their init_worker: for specs.
 function _M.forget_plugins()
   handlers.forget()
-  started = {}
+  started, configured = {}, {}
 end
 
 -- Called by C with the generation's number. {phases = {name = mask}, access, response,
@@ -115,6 +116,27 @@ local function guarded(record, name, fn, ...)
   end
 end
 
+-- configure(configs) of every plugin in use; configure(nil) of those that no configuration uses any more.
+local function configure(generation)
+  local gone = configured
+  configured = {}
+  for _, name in ipairs(generation.order) do
+    local list = generation.by_name[name]
+    local handler = list[1].handler
+    if handler.configure then
+      local all = {}
+      for i, record in ipairs(list) do
+        all[i] = conf.get(record)
+      end
+      configured[name], gone[name] = list[1], nil
+      guarded(list[1], "configure", handler.configure, handler, all)
+    end
+  end
+  for _, record in pairs(gone) do
+    guarded(record, "configure", record.handler.configure, record.handler, nil)
+  end
+end
+
 -- Called by C in a task of its own, after install: init_worker of what is new, configure of all.
 function _M.start()
   local generation = pending
@@ -128,16 +150,7 @@ function _M.start()
       end
     end
   end
-  for _, name in ipairs(generation.order) do
-    local list = generation.by_name[name]
-    if list[1].handler.configure then
-      local all = {}
-      for i, record in ipairs(list) do
-        all[i] = conf.get(record)
-      end
-      guarded(list[1], "configure", list[1].handler.configure, list[1].handler, all)
-    end
-  end
+  configure(generation)
 end
 
 return _M

@@ -3,6 +3,8 @@
 -- Invariant: a chain is function(slot); it sets task.running[slot] before each plugin.
 
 local conf = require "moongate.runloop.conf"
+local json = require "moongate.abi.json"
+local ordering = require "moongate.runloop.ordering"
 local handlers = require "moongate.runloop.handlers"
 local phase = require "moongate.abi.phase"
 local route = require "moongate.abi.route"
@@ -115,6 +117,15 @@ local function is_static(list)
   return true
 end
 
+-- What the most specific instance wishes of the order, or nil.
+local function wish_of(list)
+  for _, record in ipairs(list) do
+    if record.ordering then
+      return json.decode(record.ordering)
+    end
+  end
+end
+
 -- One entry per plugin of the route: {record=} (the same for every client) or {pick=, handler=}.
 local function choose(generation, at)
   local out = {}
@@ -128,6 +139,7 @@ local function choose(generation, at)
       else
         out[#out + 1] = { pick = picker(list), handler = first.handler }
       end
+      out[#out].name, out[#out].ordering = name, wish_of(list)
       -- rewrite and certificate run before anybody is authenticated: the global instance only.
       local last = list[#list]
       if scope_key(last) == "" then
@@ -210,6 +222,7 @@ local function chain(entries, name, guarded, on_error)
   return out
 end
 
+-- The entries of a phase, in its order.
 local function having(entries, name)
   local out = {}
   for _, entry in ipairs(entries) do
@@ -217,7 +230,11 @@ local function having(entries, name)
       out[#out + 1] = entry
     end
   end
-  return out
+  local sorted, err = ordering.sort(out, name)
+  if err then
+    report(err)
+  end
+  return sorted
 end
 
 -- Entries of the phases that know no route: the global instances.

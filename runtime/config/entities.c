@@ -210,6 +210,7 @@ static const field_row_t plugin_rows[] = {
     {"consumer", FIELD_INDEX, offsetof(plugin_t, consumer)},
     {"consumer_group", FIELD_INDEX, offsetof(plugin_t, consumer_group)},
     {"config", FIELD_RAW, offsetof(plugin_t, config)},
+    {"ordering", FIELD_RAW, offsetof(plugin_t, ordering)},
 };
 
 static int read_plugin(decoder_t *d, generation_t *g, str_t json, uint32_t index, void *item)

@@ -81,8 +81,9 @@ typedef struct plugin {
     bool enabled; // false: never runs, and counts for no phase
     int32_t route, service, consumer, consumer_group; // indices, -1: not scoped by it
     uint8_t protocols;
-    str_t config; // raw JSON object; vault references unresolved
-    str_t json;   // whole entity
+    str_t config;   // raw JSON object; vault references unresolved
+    str_t ordering; // raw JSON object of wishes, or "null" or empty
+    str_t json;     // whole entity
 } plugin_t;
 
 typedef struct certificate {

@@ -400,6 +400,62 @@ static void put_own(buf_t *b, request_t *r, const redact_t *secrets)
         record_ai(b, r);
 }
 
+// The document as its edits leave it, in the arena.
+static str_t edited(const json_doc_t *doc, arena_t *a)
+{
+    str_t *slices = arena_alloc(a, json_doc_max_slices(doc) * sizeof *slices);
+    size_t total, at = 0;
+    uint32_t n = json_doc_slices(doc, slices, &total);
+    char *text = arena_alloc(a, total + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(text + at, slices[i].p, slices[i].n);
+        at += slices[i].n;
+    }
+    ASSERT(at == total, "the slices are as long together as they say");
+    return str_make(text, total);
+}
+
+typedef enum edit_mode { EDIT_SET, EDIT_ADD, EDIT_REPLACE } edit_mode_t;
+
+enum { PATH_DEPTH_MAX = 32 };
+
+// `object` with the member at a dotted path set (removed by null), objects made on the way. In the arena, or object itself.
+static str_t with_path(arena_t *a, str_t object, str_t path, edit_mode_t mode, str_t value,
+                       unsigned depth)
+{
+    json_doc_t doc;
+    json_error_t err;
+    str_t rest = {0}, name = path, inner = STR("{}");
+    ptrdiff_t dot = str_chr(path, '.');
+    bool nested = dot >= 0;
+    if (nested) {
+        name = str_make(path.p, (size_t)dot);
+        rest = str_from_at(path, (size_t)dot + 1);
+    }
+    if (depth == PATH_DEPTH_MAX || json_doc_open(&doc, a, object, &err) != 0)
+        return object;
+    const json_member_t *member = json_doc_find(&doc, name);
+    bool removes = json_value_type(value) == JSON_NULL;
+    bool missing = nested ? !member || member->type != JSON_OBJECT : !member;
+    if ((missing && (removes || mode == EDIT_REPLACE)) ||
+        (!nested && !missing && mode == EDIT_ADD))
+        return object;
+    if (nested && !missing)
+        inner = member->value;
+    if (nested)
+        json_doc_set(&doc, a, name, with_path(a, inner, rest, mode, value, depth + 1));
+    else if (removes)
+        json_doc_remove(&doc, a, name);
+    else
+        json_doc_set(&doc, a, name, value);
+    return edited(&doc, a);
+}
+
+static bool is_path(str_t key)
+{
+    return key.n && (key.p[0] == '+' || key.p[0] == '~' || memchr(key.p, '.', key.n));
+}
+
 // Replaces or appends the plugins' members. Those are few, so a second pass costs only the requests that have them.
 static void put_merged(buf_t *out, const buf_t *own, request_t *r)
 {
@@ -412,13 +468,22 @@ static void put_merged(buf_t *out, const buf_t *own, request_t *r)
         buf_append(out, buf_str(own));
         return;
     }
-    for (uint32_t i = 0; i < n; i++)
-        json_doc_set(&doc, &r->arena, members[i].key, members[i].value);
-    str_t *slices = arena_alloc(&r->arena, json_doc_max_slices(&doc) * sizeof *slices);
-    size_t total;
-    uint32_t n_slices = json_doc_slices(&doc, slices, &total);
-    for (uint32_t i = 0; i < n_slices; i++)
-        buf_append(out, slices[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!is_path(members[i].key))
+            json_doc_set(&doc, &r->arena, members[i].key, members[i].value);
+    }
+    str_t text = edited(&doc, &r->arena);
+    for (uint32_t i = 0; i < n; i++) {
+        str_t key = members[i].key;
+        if (!is_path(key))
+            continue;
+        edit_mode_t mode = key.p[0] == '+'   ? EDIT_ADD
+                           : key.p[0] == '~' ? EDIT_REPLACE
+                                             : EDIT_SET;
+        text = with_path(&r->arena, text, mode == EDIT_SET ? key : str_from_at(key, 1), mode,
+                         members[i].value, 0);
+    }
+    buf_append(out, text);
 }
 
 void record_write(buf_t *out, request_t *r)

@@ -7,7 +7,8 @@
 #include "core/request.h"
 
 // Appends the record as one JSON object (no newline). r->end_us set: the request has finished. Members of r->log_fields replace those of
-// the same name. Runs on the loop; about 10 us.
+// the same name; a name with dots sets a member inside ("request.headers.x"), null there removes it; after "+" only when it is absent, after
+// "~" only when it is present. Runs on the loop; about 10 us.
 void record_write(buf_t *out, request_t *r);
 
 // The member "ai" of a record (r->ai), in front of it a comma when it is not the first member: Kong's ai.proxy.meta and ai.proxy.usage.

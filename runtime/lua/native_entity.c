@@ -123,7 +123,7 @@ static void set_scope(lua_State *L, const char *name, int32_t index)
     lua_setfield(L, -2, name);
 }
 
-// plugin(index) -> {enabled, name, id, instance_name, route, service, consumer, consumer_group (indexes), protocols, config (JSON text)}
+// plugin(index) -> {enabled, name, id, instance_name, route, service, consumer, consumer_group (indexes), protocols, config and ordering (JSON text)}
 static int l_plugin(lua_State *L)
 {
     const generation_t *g = check_generation(L);
@@ -144,6 +144,10 @@ static int l_plugin(lua_State *L)
     }
     push_str(L, p->config);
     lua_setfield(L, -2, "config");
+    if (json_value_type(p->ordering) == JSON_OBJECT) {
+        push_str(L, p->ordering);
+        lua_setfield(L, -2, "ordering");
+    }
     lua_pushnumber(L, p->protocols);
     lua_setfield(L, -2, "protocols");
     set_scope(L, "route", p->route);

@@ -183,10 +183,26 @@ describe("the PDK", function()
     end)
   end)
 
-  it("refuses a call in the wrong phase", function()
+  it("resolves names", function()
+    local got = ask({ { "dns.toip", "localhost", 80 }, { "dns.resolve", "localhost" }, { "dns.toip", "10.1.2.3" } })
+    assert.truthy(got[1] == "127.0.0.1" or got[1] == "::1")
+    assert.same("string", type(got[2][1].address))
+    assert.same("10.1.2.3", got[3])
+    local missing = send({ { "dns.toip", "no-such-host.invalid" } }):json()[1].values
+    assert.same(cjson.null, missing[1])
+    assert.matches("^dns client error: ", missing[2])
+  end)
+
+  it("says what is Kong Enterprise's alone", function()
+    local got = ask({ { "jwe.encrypt", "a" }, { "websocket.client.get_frame" } })
+    assert.matches("kong.jwe.encrypt: JSON Web Encryption is Kong Enterprise's and not supported here", got[1], 1, true)
+    assert.matches("kong.websocket.client: the WebSocket PDK", got[2], 1, true)
+  end)
+
+  it("refuses a call in the wrong phase, and names the function", function()
     local text = ask({ { "response.get_status" } })[1]
     assert.truthy(text:find("function cannot be called in access phase (only in: response, header_filter, "
-      .. "body_filter, log)", 1, true))
+      .. "body_filter, log): kong.response.get_status", 1, true))
   end)
 
   it("authenticates, and the upstream's answer is then a consumer's", function()

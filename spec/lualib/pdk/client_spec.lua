@@ -85,7 +85,8 @@ describe("kong.client", function()
     assert.is_nil(client.get_credential())
     assert.same("either credential or consumer must be provided", (failure(client.authenticate)))
     fake:phase("log")
-    assert.same("function cannot be called in log phase (only in: access)", (failure(client.authenticate, ALICE)))
+    assert.same("function cannot be called in log phase (only in: access): kong.client.authenticate",
+      (failure(client.authenticate, ALICE)))
   end)
 
   it("knows the protocol", function()

@@ -15,7 +15,8 @@ describe("the phase check", function()
   it("names phase and remedy, and blames the caller", function()
     fake:phase("log")
     local text, blames_caller = failure(kong.request.get_raw_body)
-    assert.same("function cannot be called in log phase (only in: rewrite, access, response)", text)
+    assert.same("function cannot be called in log phase (only in: rewrite, access, response): "
+      .. "kong.request.get_raw_body", text)
     assert.is_true(blames_caller)
   end)
 
@@ -28,7 +29,7 @@ describe("the phase check", function()
   }) do
     it("refuses " .. name .. " in " .. case[1], function()
       fake:phase(case[1])
-      assert.same(("function cannot be called in %s phase (only in: %s)"):format(case[1], case[2]),
+      assert.same(("function cannot be called in %s phase (only in: %s): kong.request.%s"):format(case[1], case[2], name),
         (failure(kong.request[name], "x")))
     end)
   end
@@ -257,6 +258,6 @@ describe("kong.router", function()
     assert.same("s", kong.router.get_service().id)
     fake:phase("rewrite")
     assert.same("function cannot be called in rewrite phase (only in: access, response, header_filter, "
-      .. "body_filter, log)", (failure(kong.router.get_route)))
+      .. "body_filter, log): kong.router.get_route", (failure(kong.router.get_route)))
   end)
 end)

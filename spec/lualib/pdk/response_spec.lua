@@ -86,8 +86,8 @@ describe("the head", function()
     local _, err = kong.response.get_headers(1)
     assert.same("truncated", err)
     fake:phase("access")
-    assert.same("function cannot be called in access phase (only in: response, header_filter, body_filter, log)",
-      (failure(kong.response.get_status)))
+    assert.same("function cannot be called in access phase (only in: response, header_filter, body_filter, log): "
+      .. "kong.response.get_status", (failure(kong.response.get_status)))
   end)
 end)
 
@@ -141,7 +141,7 @@ describe("an answer", function()
   it("cannot be given too late", function()
     fake:phase("body_filter")
     assert.same("function cannot be called in body_filter phase (only in: rewrite, access, balancer, response, "
-      .. "header_filter)", (failure(kong.response.exit, 200)))
+      .. "header_filter): kong.response.exit", (failure(kong.response.exit, 200)))
   end)
 end)
 

@@ -226,6 +226,37 @@ TEST(plugin_fields_are_merged_and_win)
     drop(r, &out);
 }
 
+TEST(plugin_fields_reach_inside_members)
+{
+    static const struct {
+        const char *fields, *member, *value;
+    } CASES[] = {
+        {"{\"service.extra.deep\":[1]}", "service",
+         "{\"id\":\"s-id\",\"name\":\"s\",\"extra\":{\"deep\":[1]}}"},
+        {"{\"request.method\":\"X\"}", "method", "\"X\""},
+        {"{\"+request.method\":\"X\"}", "method", "\"GET\""},
+        {"{\"+request.new\":1}", "new", "1"},
+        {"{\"~request.new\":1}", "new", ""},
+        {"{\"~request.method\":\"Y\"}", "method", "\"Y\""},
+        {"{\"request.method\":null}", "method", ""},
+        {"{\"~service\":null}", "service", ""},
+        {"{\"request.none.at.all\":null}", "none", ""},
+        {"{\"+client_ip\":\"x\",\"request.a\":1,\"request.b\":2}", "b", "2"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        request_t *r = finished();
+        buf_t out = {0};
+        str_t value = {0}, request = {0};
+        r->log_fields = str_from(CASES[i].fields);
+        str_t text = written(r, &out);
+        CHECK(json_get(text, STR("request"), &request));
+        if (!json_get(request, str_from(CASES[i].member), &value))
+            json_get(text, str_from(CASES[i].member), &value);
+        CHECK_EQ_STR(value, CASES[i].value);
+        drop(r, &out);
+    }
+}
+
 // ---- the access log ----
 
 static char dir[64];
