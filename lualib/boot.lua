@@ -134,14 +134,20 @@ local function search_own(name)
   end
 end
 
--- Debian installs some of OpenResty's libraries as nginx.X.
+-- Debian installs some of OpenResty's libraries as nginx.X. Both names are one module: twice loaded, its FFI types would be
+-- declared twice.
 local function search_nginx(name)
   local rest = name:match("^resty%.(.+)$")
   if not rest then
     return nil
   end
-  local path = package.searchpath("nginx." .. rest, package.path)
-  return path and assert(loadfile(path)) or "\n\tno module 'nginx." .. rest .. "'"
+  local debian = "nginx." .. rest
+  if package.searchpath(debian, package.path) then
+    return function()
+      return require(debian)
+    end
+  end
+  return "\n\tno module '" .. debian .. "'"
 end
 
 -- Names of C libraries that guests know and that are ours when they are not installed.

@@ -26,7 +26,8 @@ local FOREIGN_PHASES = { preread = "TCP streams are not proxied", ws_handshake =
 local NAMES = {
   { "ngx%.location%.capture", "error",
     "ngx.location.capture: there are no subrequests; ask over ngx.socket.tcp or a client library" },
-  { "ngx%.req%.socket", "error", "ngx.req.socket: the client's raw connection is not given out; use kong.request.get_raw_body" },
+  { "ngx%.req%.socket%s*%(%s*true", "error", "ngx.req.socket(true): the client's connection is not given out" },
+  { "ngx%.req%.set_body_file", "error", "ngx.req.set_body_file: reading a file stops the whole worker; use set_body_data" },
   { "ngx%.exec%f[%W]", "error", "ngx.exec: there are no internal locations; change the request with kong.service.request" },
   { "ngx%.run_worker_thread", "error", "ngx.run_worker_thread: there is no thread pool for Lua" },
   { "kong%.db%.[%w_]+:insert%f[%W]", "error", "kong.db writes: the configuration is read-only; keep data in ngx.shared or Redis" },

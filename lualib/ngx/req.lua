@@ -3,7 +3,10 @@
 local codec = require "moongate.ngx.codec"
 local exchange = require "moongate.abi.exchange"
 local headers = require "moongate.ngx.headers"
+local missing = require "moongate.ngx.missing"
+local req_socket = require "moongate.ngx.req_socket"
 local request = require "moongate.abi.request"
+local task = require "moongate.abi.task"
 
 local _M = {}
 
@@ -60,9 +63,42 @@ local function query()
   return exchange.query() or ""
 end
 
-local UNSUPPORTED = {
-  "init_body", "append_body", "finish_body", "set_body_file", "socket",
-}
+local BUILDING = {} -- key of the pieces of a body that a plugin makes
+
+-- The pieces; raises when ngx.req.init_body was not called.
+local function pieces(what)
+  local parts = task.get_extra(BUILDING)
+  if not parts.begun then
+    error(what .. ": ngx.req.init_body was not called", 3)
+  end
+  return parts
+end
+
+local function init_body()
+  local ok, err = exchange.read_body()
+  if not ok then
+    error("cannot read the body: " .. err, 2)
+  end
+  local parts = task.get_extra(BUILDING)
+  for i = #parts, 1, -1 do
+    parts[i] = nil
+  end
+  parts.begun = true
+end
+
+local function append_body(text)
+  local parts = pieces("ngx.req.append_body")
+  parts[#parts + 1] = tostring(text)
+end
+
+local function finish_body()
+  local parts = pieces("ngx.req.finish_body")
+  parts.begun = false
+  local ok, err = exchange.body_set(table.concat(parts))
+  if not ok then
+    error(err, 2)
+  end
+end
 
 function _M.fill(ngx)
   local req = {}
@@ -140,11 +176,9 @@ function _M.fill(ngx)
     return codec.decode_args(body, max)
   end
 
-  for _, name in ipairs(UNSUPPORTED) do
-    req[name] = function()
-      error("ngx.req." .. name .. " is not supported by this gateway", 2)
-    end
-  end
+  req.init_body, req.append_body, req.finish_body = init_body, append_body, finish_body
+  req.socket = req_socket.open
+  req.set_body_file = missing.refuse("ngx.req.set_body_file", "reading a file stops the whole worker; use set_body_data")
 end
 
 
