@@ -311,6 +311,7 @@ static const field_row_t upstream_rows[] = {
     {"sticky_sessions_cookie", FIELD_STR, offsetof(upstream_json_t, upstream.sticky_cookie)},
     {"sticky_sessions_cookie_path", FIELD_STR,
      offsetof(upstream_json_t, upstream.sticky_cookie_path)},
+    {"use_srv_name", FIELD_BOOL, offsetof(upstream_json_t, upstream.use_srv_name)},
     {"client_certificate", FIELD_INDEX, offsetof(upstream_json_t, upstream.client_certificate)},
     {"targets", FIELD_RAW, offsetof(upstream_json_t, targets)},
     {"healthchecks", FIELD_RAW, offsetof(upstream_json_t, healthchecks)},
@@ -350,6 +351,9 @@ static int read_balancing(decoder_t *d, upstream_json_t *j)
         read_choice(d, "hash_fallback", j->hash_fallback, SOURCES, COUNT(SOURCES), &fallback))
         return -1;
     u->algorithm = (balance_algorithm_t)algorithm;
+    if (on != HASH_NONE && u->algorithm == BALANCE_ROUND_ROBIN)
+        u->algorithm =
+            BALANCE_CONSISTENT_HASHING; // who says what to hash means hashing, as in Kong
     u->cookie = j->on_cookie;
     u->hash_on = (hash_on_t){(hash_source_t)on, name_of(on, j->on_header, j->on_cookie,
                                                         j->on_query_arg, j->on_uri_capture)};

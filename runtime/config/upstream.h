@@ -80,8 +80,9 @@ typedef struct upstream {
     hash_on_t hash_on, hash_fallback;
     str_t cookie, cookie_path;               // of hash_on or hash_fallback "cookie"
     str_t sticky_cookie, sticky_cookie_path; // of sticky-sessions
-    int32_t client_certificate;              // index into certificates, -1 none
-    double threshold; // per cent of the weight that must be healthy; 0: any
+    bool use_srv_name;          // Host and TLS go by the name that a SRV record gave
+    int32_t client_certificate; // index into certificates, -1 none
+    double threshold;           // per cent of the weight that must be healthy; 0: any
     active_checks_t active;
     passive_checks_t passive;
     target_t *targets;

@@ -41,7 +41,8 @@ static candidate_t make_candidate(balancer_t *b, uint32_t target, const resolved
                         .target = t->host,
                         .target_port = t->port,
                         .host = str_from(at->host),
-                        .port = at->port};
+                        .port = at->port,
+                        .by_srv = at->weight > 0};
     return (candidate_t){.peer = peer_acquire(b->env.peers, &name),
                          .weight = t->weight && at->weight ? at->weight : t->weight,
                          .target = target,

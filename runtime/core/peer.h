@@ -14,6 +14,7 @@ typedef struct peer_name {
     uint16_t target_port;
     str_t host; // where it is: an IP literal, or the name a SRV record gave
     uint16_t port;
+    bool by_srv; // no part of its identity: that is in host
 } peer_name_t;
 
 typedef struct peer {

@@ -137,7 +137,8 @@ int upstreams_pick(request_t *r, upstream_pick_t *out)
     const peer_name_t *name = &out->peer->name;
     out->host = name->host;
     out->port = name->port;
-    out->name = name->target;
+    bool by_srv = name->by_srv && balancer_upstream(b)->use_srv_name;
+    out->name = by_srv ? name->host : name->target;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "core/stats.h"
+#include "core/upstream_health.h"
 #include "lua/script.h"
 
 // log(level, text)
@@ -193,6 +194,7 @@ static int l_set_log_fields(lua_State *L)
 static int l_metrics_render(lua_State *L)
 {
     buf_t out = {0};
+    upstream_health_metrics(worker_self, &out);
     stats_render(&out);
     return push_buf(L, &out);
 }

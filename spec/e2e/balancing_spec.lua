@@ -279,6 +279,13 @@ describe("an Upstream", function()
       assert.same({ 20, 10, 0 }, shares(30))
     end)
 
+    it("sends the name of the SRV record as Host when told to", function()
+      names = dns.start({ ["pool.test"] = { SRV = { { 1, 1, ups[1].port, "a.test" } } }, ["a.test"] = { A = { "127.0.0.1" } } })
+      ups[1]:answer(nil)
+      start("use_srv_name: true", { '{target: "pool.test:1"}' }, { settings = { dns_servers = names.address } })
+      assert.same("a.test:" .. ups[1].port, client.get(gw, "/"):json().headers.host)
+    end)
+
     it("follows the records when their time to live is over", function()
       local host = ('{target: "app.test:%d"}'):format(ups[1].port)
       start_dns({ ["app.test"] = { A = { "127.0.0.1" } } }, { host })

@@ -87,6 +87,27 @@ TEST(every_member_is_read)
     arena_dispose(&a);
 }
 
+TEST(saying_what_to_hash_means_hashing)
+{
+    static const struct {
+        const char *json;
+        balance_algorithm_t want;
+    } CASES[] = {
+        {"{\"hash_on\":\"ip\"}", BALANCE_CONSISTENT_HASHING},
+        {"{\"algorithm\":\"round-robin\",\"hash_on\":\"ip\"}", BALANCE_CONSISTENT_HASHING},
+        {"{\"algorithm\":\"round-robin\",\"hash_on\":\"none\"}", BALANCE_ROUND_ROBIN},
+        {"{\"algorithm\":\"latency\",\"hash_on\":\"ip\"}", BALANCE_LATENCY},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        arena_t a;
+        upstream_t u;
+        CHECK_EQ_INT(read_text(CASES[i].json, &a, &u), 0);
+        if (!CHECK_EQ_INT(u.algorithm, CASES[i].want))
+            TEST_NOTE("%s", CASES[i].json);
+        arena_dispose(&a);
+    }
+}
+
 TEST(what_cannot_be_is_refused_with_its_reason)
 {
     static const struct {

@@ -137,3 +137,27 @@ TEST(values_hold_no_control_bytes_wherever_they_stand)
     }
     CHECK(header_value_valid((str_t){0}));
 }
+
+TEST(cookies_are_found_in_every_line_by_their_whole_name)
+{
+    static const struct {
+        const char *name, *want; // NULL: not there
+    } CASES[] = {
+        {"a", "1"},   {"b", "two words"}, {"sid", "x=y"}, {"late", "yes"}, {"empty", ""},
+        {"si", NULL}, {"id", NULL},       {"flag", NULL}, {"A", NULL},     {"", NULL},
+    };
+    arena_t arena;
+    headers_t h = {0};
+    arena_init(&arena);
+    headers_add(&h, &arena, HDR_COOKIE, STR(""),
+                STR("a=1; b=\"two words\";sid=x=y ; flag; ;empty=; a=2"));
+    headers_add(&h, &arena, HDR_ACCEPT, STR(""), STR("late=no"));
+    headers_add(&h, &arena, HDR_COOKIE, STR(""), STR("late=yes"));
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        str_t value = STR("untouched");
+        bool found = headers_cookie(&h, str_from(CASES[i].name), &value);
+        CHECK_EQ_INT(found, CASES[i].want != NULL);
+        CHECK_EQ_STR(value, CASES[i].want ? CASES[i].want : "untouched");
+    }
+    arena_dispose(&arena);
+}
