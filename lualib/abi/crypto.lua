@@ -14,6 +14,7 @@ return {
   encode_base64 = native.encode_base64, -- encode_base64(s[, no_padding[, url]])
   decode_base64 = native.decode_base64, -- string | nil; url: the URL alphabet, padding optional
   hex = native.hex,
+  sign_ed25519 = native.sign_ed25519,   -- sign_ed25519(private key in PEM, text) -> 64 bytes | nil, why
   public_key = native.public_key,       -- public_key(pem) -> key | nil; keep it
   verify = native.verify,               -- verify("RS256" | "ES256" | ..., key, text, signature) -> boolean | nil, why
 }

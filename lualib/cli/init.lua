@@ -9,10 +9,12 @@ local MODULES = {
   ["plugins schema"] = "moongate.cli.plugins_schema",
   ["vault get"] = "moongate.cli.vault_get",
   ["config diff"] = "moongate.cli.config_diff",
+  ["config push"] = "moongate.cli.config_push",
+  ["config nodes"] = "moongate.cli.config_nodes",
   handlers = "moongate.cli.handlers",
 }
 
-local NEED_LFS = { test = true, ["plugin new"] = true, ["plugin check"] = true }
+local NEED_LFS = { ["config push"] = true, test = true, ["plugin new"] = true, ["plugin check"] = true }
 
 local function run(program, command, ...)
   local args = { ... }

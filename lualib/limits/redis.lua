@@ -3,9 +3,8 @@
 -- A server that failed is not asked again for a second, so that its timeout is not every request's.
 -- Invariant: nothing of the shared plan is read after the first wait.
 
-local crypto = require "moongate.abi.crypto"
 local node = require "moongate.abi.node"
-local redis = require "resty.redis"
+local redis = require "moongate.redis.client"
 
 local _M = {}
 
@@ -33,72 +32,6 @@ return {1, unpack(used)}
 -- Server's pool name -> {until_ (monotonic s), why}. As many as there are configured servers.
 local resting = {}
 
-local names = setmetatable({}, { __mode = "k" }) -- conf.redis -> name of its pool
-
--- Connections are shared by those who would have made the same: a password takes part, hashed.
-local function pool_name(r)
-  local name = names[r]
-  if not name then
-    name = table.concat({ r.host, r.port, r.username or "", crypto.hex(crypto.sha256(r.password or "")),
-      r.database or 0, tostring(r.ssl), tostring(r.ssl_verify), r.server_name or "" }, ":")
-    names[r] = name
-  end
-  return name
-end
-
-local function authenticate(client, r)
-  if not r.password or r.password == "" then
-    return true
-  elseif r.username and r.username ~= "" then
-    return client:auth(r.username, r.password)
-  end
-  return client:auth(r.password)
-end
-
--- What a new connection needs before the first command.
-local function prepare(client, r)
-  if client:get_reused_times() ~= 0 then
-    return true
-  end
-  local ok, err = authenticate(client, r)
-  if not ok then
-    return nil, "authentication: " .. tostring(err)
-  end
-  if r.database and r.database ~= 0 then
-    ok, err = client:select(r.database)
-    if not ok then
-      return nil, "database " .. r.database .. ": " .. tostring(err)
-    end
-  end
-  return true
-end
-
-local function handshake(client, r)
-  if not r.ssl or client:get_reused_times() ~= 0 then
-    return true
-  end
-  local ok, err = rawget(client, "_sock"):sslhandshake(nil, r.server_name or r.host, r.ssl_verify)
-  return ok, err and "TLS: " .. tostring(err)
-end
-
--- A client ready for a command; nil, why.
-local function connect(r, pool)
-  local client = redis:new()
-  client:set_timeout(r.timeout)
-  local ok, err = client:connect(r.host, tonumber(r.port), { pool = pool })
-  if ok then
-    ok, err = handshake(client, r)
-  end
-  if ok then
-    ok, err = prepare(client, r)
-  end
-  if not ok then
-    client:close()
-    return nil, err
-  end
-  return client
-end
-
 -- What EVAL gets: the keys, then limit and life of each, then the cost.
 local function arguments(key, plan)
   local args, n = {}, plan.n
@@ -120,7 +53,7 @@ local function ask(r, pool, n, args)
   local answer, err
   for i = 1, TRIES do
     local client
-    client, err = connect(r, pool)
+    client, err = redis.connect(r, pool)
     if not client then
       return nil, err
     end
@@ -157,7 +90,7 @@ end
 -- when nil; 0 only looks.
 function _M.take(conf, key, plan)
   local r, n = conf.redis, plan.n
-  local pool = pool_name(r)
+  local pool = redis.pool_name(r)
   local rest = resting[pool]
   if rest and node.mono() < rest.until_ then
     return nil, rest.why, true

@@ -17,6 +17,7 @@ local LOG_ERR = 4
 local started = {}  -- name -> true once init_worker ran
 local configured = {} -- name -> record of a plugin whose last configure() got configurations
 local pending       -- the generation that start() is for
+local is_following  -- once remote.follow was started
 local on_error      -- set on first use: boot.lua's
 
 local function load_records()
@@ -139,6 +140,10 @@ end
 
 -- Called by C in a task of its own, after install: init_worker of what is new, configure of all.
 function _M.start()
+  if not is_following then
+    is_following = true
+    require("moongate.remote.follow").start()
+  end
   local generation = pending
   pending = nil
   for _, name in ipairs(generation.order) do

@@ -201,6 +201,18 @@ int validate_run(const cli_t *c)
     return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+int check_configuration(const settings_t *s)
+{
+    buf_t problems = {0};
+    generation_t *g = NULL;
+    int rc = check(s, &problems, &g);
+    print_lines(stderr, buf_str(&problems));
+    if (g)
+        generation_release(g);
+    buf_dispose(&problems);
+    return rc == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
 // ---- dump, diff ----
 
 int dump_run(const cli_t *c)

@@ -31,6 +31,9 @@ typedef enum option {
     OPT_FORMAT,
     OPT_UNDO,
     OPT_EFFECTIVE,
+    OPT_IF_MATCH,
+    OPT_SIGN,
+    OPT_SKIP_CHECK,
     OPT_COUNT
 } option_t;
 
@@ -129,6 +132,10 @@ int validate_run(const cli_t *c);
 int dump_run(const cli_t *c);
 int diff_run(const cli_t *c);
 int init_run(const cli_t *c);
+// Would these settings start? Problems and warnings go to stderr. EXIT_DONE or EXIT_FAILED.
+int check_configuration(const settings_t *s);
+int push_run(const cli_t *c);
+int nodes_run(const cli_t *c);
 
 int tool_run(int argc, char **argv); // test, plugin
 int vault_get_run(const cli_t *c);

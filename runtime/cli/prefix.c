@@ -62,5 +62,8 @@ int prefix_make(const settings_t *s)
             return EXIT_FAILED;
         path[i] = kept;
     }
-    return prefix_trusted(s) ? 0 : EXIT_FAILED;
+    if (!prefix_trusted(s))
+        return EXIT_FAILED;
+    settings_remote_dir(s, path); // watched from the start
+    return s->config_redis.n ? make_one(path, SHARED_MODE) : 0;
 }

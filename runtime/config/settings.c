@@ -347,8 +347,33 @@ static void choose_logs(settings_t *s)
         s->error_log = STR("stderr");
 }
 
+void settings_remote_dir(const settings_t *s, char path[PATH_MAX])
+{
+    int n = snprintf(path, PATH_MAX, "%.*s/remote", STR_FMT(s->prefix));
+    ASSERT(n > 0, "a prefix is text");
+}
+
+// What comes from Redis lies in a directory that is read and watched like the others.
+static void add_remote_dir(settings_t *s)
+{
+    char path[PATH_MAX];
+    if (s->config_redis.n == 0)
+        return;
+    settings_remote_dir(s, path);
+    str_t *paths = arena_alloc(&s->arena, (s->n_config_paths + 1) * sizeof *paths);
+    if (s->n_config_paths)
+        memcpy(paths, s->config_paths, s->n_config_paths * sizeof *paths);
+    paths[s->n_config_paths++] = arena_dup(&s->arena, str_from(path));
+    s->config_paths = paths;
+}
+
 static void check_together(load_t *l)
 {
+    if (l->s->config_redis.n && !str_starts(l->s->config_redis, STR("redis://")) &&
+        !str_starts(l->s->config_redis, STR("rediss://")))
+        problem(l, "config_redis (%s): expected redis://HOST:PORT or rediss://HOST:PORT",
+                settings_origin(l->s, "config_redis"));
+
     if ((l->s->ssl_cert.n == 0) != (l->s->ssl_cert_key.n == 0))
         problem(
             l,
@@ -379,6 +404,7 @@ int settings_load(settings_t *out, const char *file_or_null, char **flags, unsig
         load_row(&l, &rows[i], &out->origins[i]);
     choose_prefix(&l);
     choose_logs(out);
+    add_remote_dir(out);
     check_together(&l);
     if (l.tree)
         yaml_tree_destroy(l.tree);

@@ -3,6 +3,7 @@
 // Not the configuration of services and routes: that is the loader's (lua/loader.h), from config_paths.
 #pragma once
 
+#include <limits.h>
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
@@ -35,6 +36,10 @@ typedef struct settings {
     uint32_t watch_interval_ms;
     bool
         last_good; // the last configuration that worked is kept in the prefix, and used when the files are invalid at start
+    str_t config_redis,        // URL of a Redis that the configuration comes from; empty: none
+        config_redis_cluster,  // whose configuration
+        config_redis_password, // empty: the URL's
+        config_redis_public_key; // file; empty: unsigned ones are taken
     // limits
     uint32_t head_max_bytes, target_max_bytes, fields_max;
     uint64_t body_max_bytes;        // any request body; 0: unlimited
@@ -94,6 +99,9 @@ typedef struct setting_row {
     uint64_t min, max; // max over 2^32-1: the field is a uint64_t
 } setting_row_t;
 const setting_row_t *settings_rows(unsigned *n);
+
+// The directory for what comes from config_redis: the last of config_paths then.
+void settings_remote_dir(const settings_t *s, char path[PATH_MAX]);
 
 // Reads. `flags` are name=value pairs from the command line (name with '-' or '_'; given twice, lists grow and others take the last).
 // 0; -1 with all problems as lines in *why (owned, free()): the setting, where it came from, what is wrong, what to write.

@@ -31,3 +31,14 @@ bool volumes_holds(const volumes_t *v, const char *path);
 bool volume_root(const char *path, char root[PATH_MAX]);
 // What `..data` of a volume's root names: its length, or -errno.
 int volume_target(const char *root, char *target, size_t cap);
+
+// ---- writing one (volume_write.c) ----
+
+typedef struct volume_file {
+    str_t name, text; // name: relative, its directories are made
+} volume_file_t;
+
+// Makes the directory `root` hold exactly these files, in one step for whoever reads it through volumes_open: they are written to a
+// directory `..LABEL` first, then `..data` is renamed onto it. 0, or -errno and what failed in `why`. Owner's eyes only (0700, 0600).
+int volume_replace(const char *root, const char *label, const volume_file_t *files, size_t n,
+                   char why[PATH_MAX]);

@@ -76,6 +76,9 @@ static uint64_t now_ms(void)
     return clock_wall_us() / 1000;
 }
 
+// What the Kong Ingress Controller takes for "push again".
+#define NO_CONFIGURATION "00000000000000000000000000000000"
+
 void config_state_loaded(str_t hash, uint32_t files, str_t content)
 {
     config_state_t *s = config_state_begin();
@@ -85,7 +88,7 @@ void config_state_loaded(str_t hash, uint32_t files, str_t content)
     s->last_good = false;
     s->files = files;
     s->error[0] = '\0';
-    put(s->hash, sizeof s->hash, hash);
+    put(s->hash, sizeof s->hash, files ? hash : STR(NO_CONFIGURATION));
     put(s->attempt_content, sizeof s->attempt_content, content);
     config_state_end();
 }

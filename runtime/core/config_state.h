@@ -35,7 +35,8 @@ void config_state_end(void);
 // A consistent copy.
 void config_state_get(config_state_t *out);
 
-// The next two are what writers mostly say. `problems` as lines; NULL content: unknown.
+// The next two are what writers mostly say. `problems` as lines; NULL content: unknown; 0 files: the empty configuration before the first
+// has come, whose hash is shown as zeros.
 void config_state_loaded(str_t hash, uint32_t files, str_t content);
 void config_state_failed(str_t problems, str_t content);
 

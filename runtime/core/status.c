@@ -215,10 +215,20 @@ static void answer_message(request_t *r, unsigned status, const char *message)
     answer(r, status, &body, STR("application/json; charset=utf-8"));
 }
 
+// Before the first configuration has come (config_redis, the Admin API) there is nothing to serve.
+static bool is_waiting_for_configuration(void)
+{
+    config_state_t s;
+    config_state_get(&s);
+    return s.generation > 0 && s.files == 0;
+}
+
 static void answer_ready(request_t *r)
 {
     if (r->worker->draining || r->worker->stopping || config_state_drained())
         answer_message(r, 503, "draining");
+    else if (is_waiting_for_configuration())
+        answer_message(r, 503, "no configuration available");
     else
         answer_message(r, 200, "ready");
 }

@@ -138,3 +138,24 @@ int signature_verify(const char *name, const public_key_t *key, str_t text, str_
     OPENSSL_free(der);
     return ok;
 }
+
+int signature_make_ed25519(str_t private_pem, str_t text,
+                           unsigned char out[SIGNATURE_ED25519_BYTES])
+{
+    const unsigned char *p = (const unsigned char *)private_pem.p;
+    size_t n = private_pem.n, made = SIGNATURE_ED25519_BYTES;
+    EVP_PKEY *pkey = NULL;
+    OSSL_DECODER_CTX *decoder =
+        OSSL_DECODER_CTX_new_for_pkey(&pkey, "PEM", NULL, "ED25519", EVP_PKEY_KEYPAIR, NULL, NULL);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    ASSERT(decoder && ctx, "out of memory");
+    bool ok = n > 0 && OSSL_DECODER_from_data(decoder, &p, &n) == 1 && pkey &&
+              EVP_DigestSignInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
+              EVP_DigestSign(ctx, out, &made, (const unsigned char *)text.p, text.n) == 1;
+    ASSERT(!ok || made == SIGNATURE_ED25519_BYTES, "an Ed25519 signature has 64 bytes");
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    OSSL_DECODER_CTX_free(decoder);
+    ERR_clear_error();
+    return ok ? 0 : -1;
+}

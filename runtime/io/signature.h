@@ -15,3 +15,8 @@ void public_key_destroy(public_key_t *key);
 // 1: yes. 0: no. -1: no such algorithm, or the key is not one for it. Pure: any thread, one at a time for each key.
 int signature_verify(const char *algorithm, const public_key_t *key, str_t text,
                      str_t signature);
+
+enum { SIGNATURE_ED25519_BYTES = 64 };
+// Signs a text with an Ed25519 private key (PEM). 0, or -1: the PEM holds no such key. Checked by signature_verify "EdDSA".
+int signature_make_ed25519(str_t private_pem, str_t text,
+                           unsigned char out[SIGNATURE_ED25519_BYTES]);

@@ -123,7 +123,8 @@ static void write_facts(const run_t *run)
 {
     char content[65];
     digest_all(run, content);
-    buf_printf(&run->out->facts, "content %s\nfiles %zu\n", content, run->files.n);
+    buf_printf(&run->out->facts, "content %s\nfiles %zu\n", content,
+               run->files.none ? 0 : run->files.n);
     for (uint32_t i = 0; i < run->n_secrets; i++)
         buf_printf(&run->out->facts, "secret %s\n", run->secrets[i].path);
 }

@@ -193,6 +193,29 @@ static void read_path(volumes_t *v, const char *path, source_files_t *files,
         cannot_read(files, v, path, error, out);
 }
 
+void source_files_empty(source_files_t *files)
+{
+    ASSERT(files->n == 0, "a configuration that has files is not empty");
+    source_file_t f = {.name = copy_of("(no configuration yet)")};
+    buf_append(&f.text, STR("_format_version: \"3.0\"\n"));
+    source_digest(buf_str(&f.text), f.digest);
+    files->v = mem_realloc(files->v, sizeof *files->v);
+    files->v[0] = f;
+    files->n = files->cap = 1;
+    files->none = true;
+}
+
+// Nothing has come from Redis yet: the gateway begins with an empty configuration.
+static void wait_for_redis(const settings_t *s, source_files_t *files, loader_result_t *out)
+{
+    char root[PATH_MAX], target[NAME_MAX + 1];
+    settings_remote_dir(s, root);
+    if (volume_target(root, target, sizeof target) > 0)
+        return; // something did: that is no beginning
+    loader_warning(out, "%s: warning: nothing has come from config_redis yet", root);
+    source_files_empty(files);
+}
+
 void source_files_read(const settings_t *s, volumes_t *v, source_files_t *files,
                        loader_result_t *out)
 {
@@ -209,6 +232,8 @@ void source_files_read(const settings_t *s, volumes_t *v, source_files_t *files,
         else
             read_path(v, path, files, out);
     }
+    if (files->n == 0 && out->errors == 0 && s->config_redis.n > 0)
+        wait_for_redis(s, files, out);
     if (files->n == 0 && out->errors == 0)
         loader_error(
             out, "no configuration: none of the given paths holds a .yaml, .yml or .json file");

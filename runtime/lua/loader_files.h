@@ -17,11 +17,14 @@ typedef struct source_files {
     size_t n, cap;
     size_t bytes;
     bool late; // something in a volume was missing or not ours yet: worth another try
+    bool none; // there is no file yet: the one document is the empty configuration
 } source_files_t;
 
 // Reads all documents; what cannot be read becomes a problem in *out. The files read so far are in *files in any case.
 void source_files_read(const settings_t *s, volumes_t *v, source_files_t *files,
                        loader_result_t *out);
+// Adds the empty configuration: for a start before the first configuration has come.
+void source_files_empty(source_files_t *files);
 // Reads the Lua files of plugins from plugin_dirs, `plugins/` in or beside each configuration path, but for the gateway's own
 // (<share>/plugins). The first file of a key counts (loader_code.c).
 void source_code_read(const loader_input_t *in, volumes_t *v, source_files_t *files,

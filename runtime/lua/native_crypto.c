@@ -155,6 +155,16 @@ static int l_verify(lua_State *L)
     return 1;
 }
 
+// sign_ed25519(private key in PEM, text) -> 64 bytes | nil, why
+static int l_sign_ed25519(lua_State *L)
+{
+    unsigned char out[SIGNATURE_ED25519_BYTES];
+    if (signature_make_ed25519(arg_str(L, 1), arg_str(L, 2), out) != 0)
+        return push_error(L, "holds no Ed25519 private key in PEM");
+    lua_pushlstring(L, (const char *)out, sizeof out);
+    return 1;
+}
+
 // ---- base64 ----
 
 static const char STANDARD[] =
@@ -252,6 +262,7 @@ const luaL_Reg native_crypto[] = {
     {"encode_base64", l_encode_base64},
     {"decode_base64", l_decode_base64},
     {"public_key", l_public_key},
+    {"sign_ed25519", l_sign_ed25519},
     {"verify", l_verify},
     {NULL, NULL},
 };

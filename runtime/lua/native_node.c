@@ -134,6 +134,10 @@ static int l_setting(lua_State *L)
                  {"access_log", s->access_log},
                  {"dns_servers", s->dns_servers},
                  {"ai_model_mismatch", s->ai_model_mismatch},
+                 {"config_redis", s->config_redis},
+                 {"config_redis_cluster", s->config_redis_cluster},
+                 {"config_redis_password", s->config_redis_password},
+                 {"config_redis_public_key", s->config_redis_public_key},
                  {"tracing_instrumentations", s->tracing_instrumentations},
                  {"tracing_sampling_rate", s->tracing_sampling_rate}};
     const struct {

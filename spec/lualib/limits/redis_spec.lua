@@ -36,6 +36,7 @@ describe("limits.redis", function()
     package.loaded["moongate.abi.node"] = { mono = function() return clock end }
     package.loaded["moongate.abi.crypto"] = { sha256 = function(s) return "h" .. s end, hex = function(s) return s end }
     package.loaded["resty.redis"] = { new = fake_client }
+    package.loaded["moongate.redis.client"] = nil
     package.loaded["moongate.limits.redis"] = nil
     redis = require "moongate.limits.redis"
   end)

@@ -1,0 +1,185 @@
+-- Where gateways share their configuration in Redis: bundles by hash, which of them is current, a stream of changes, and who runs
+-- what. A stream, not publish/subscribe: what was missed while disconnected is still there.
+-- Not who follows it (follow.lua) nor who pushes (cli/config_push).
+-- Invariant: `current` names a bundle that was stored before it.
+
+local crypto = require "moongate.abi.crypto"
+local json = require "moongate.util.json_encode"
+local node = require "moongate.abi.node"
+local redis = require "moongate.redis.client"
+local decode = require("cjson.safe").decode
+
+local _M = {}
+
+local KEEP_OLD_S = 7 * 24 * 3600 -- a bundle that is no longer current, for who wants to go back
+local EVENTS_MAX = 1000
+local NODE_GONE_S = 24 * 3600
+
+--- The keys of a cluster. All have one hash tag, so that they live in one slot of a Redis Cluster.
+function _M.keys(cluster)
+  local prefix = "moongate:{" .. cluster .. "}:"
+  return {
+    current = prefix .. "current", events = prefix .. "events", nodes = prefix .. "nodes",
+    bundle = prefix .. "bundle:", signature = prefix .. "signature:",
+  }
+end
+
+--- Where config_redis and its settings point: {redis = for redis.client, cluster, keys}; or nil, why.
+function _M.of_settings()
+  local server, why = redis.parse_url(node.setting("config_redis"))
+  if not server then
+    return nil, "config_redis: " .. why
+  end
+  local password, cluster = node.setting("config_redis_password"), node.setting("config_redis_cluster")
+  server.ssl_verify = node.setting("tls_verify")
+  server.password = password ~= "" and password or server.password
+  return { redis = server, cluster = cluster, keys = _M.keys(cluster) }
+end
+
+--- A connection to it for one command line: fn(client, source)'s results; or nil, why.
+function _M.with(fn)
+  local source, why = _M.of_settings()
+  local client
+  if source then
+    client, why = redis.connect(source.redis)
+    why = not client and ("redis %s:%d: %s"):format(source.redis.host, source.redis.port, tostring(why))
+  end
+  if not client then
+    return nil, why
+  end
+  local results = table.pack(fn(client, source))
+  client:close()
+  return table.unpack(results, 1, results.n)
+end
+
+function _M.hash_of(bundle)
+  return crypto.hex(crypto.sha256(bundle))
+end
+
+local null = ngx.null
+
+local function get(client, key)
+  local value, why = client:get(key)
+  if value == nil or value == false then
+    return nil, why
+  end
+  return value ~= null and value or false
+end
+
+--- The current hash, false when nothing was ever pushed; nil, why when Redis failed.
+function _M.current(client, keys)
+  return get(client, keys.current)
+end
+
+--- The bundle of a hash and its signature (false: none); nil, why.
+function _M.bundle(client, keys, hash)
+  local text, why = get(client, keys.bundle .. hash)
+  if not text then
+    return nil, why or "is not there"
+  elseif _M.hash_of(text) ~= hash then
+    return nil, "does not match its hash"
+  end
+  local signature
+  signature, why = get(client, keys.signature .. hash)
+  if signature == nil then
+    return nil, why
+  end
+  return text, signature
+end
+
+--- The stream's last id, to wait from; nil, why.
+function _M.last_event(client, keys)
+  local list, why = client:xrevrange(keys.events, "+", "-", "COUNT", 1)
+  if type(list) ~= "table" then
+    return nil, why
+  end
+  return list[1] and list[1][1] or "0-0"
+end
+
+--- Waits at most block_ms for an event behind `id`: the last id, or `id` when there was none; nil, why.
+function _M.wait(client, keys, id, block_ms)
+  local answer, why = client:xread("BLOCK", block_ms, "COUNT", EVENTS_MAX, "STREAMS", keys.events, id)
+  if answer == null then
+    return id
+  elseif type(answer) ~= "table" then
+    return nil, why
+  end
+  local events = answer[1][2]
+  return events[#events][1]
+end
+
+local function queue(client, keys, hash, bundle, signature, who)
+  client:multi()
+  client:set(keys.bundle .. hash, bundle)
+  if signature then
+    client:set(keys.signature .. hash, signature)
+  end
+  client:set(keys.current, hash)
+  client:xadd(keys.events, "MAXLEN", "~", EVENTS_MAX, "*", "hash", hash, "by", who)
+  return client:exec()
+end
+
+-- EXEC's answer holds one for each command; an error among them is {false, why}.
+local function failure_in(answers)
+  for _, one in ipairs(answers) do
+    if type(one) == "table" and one[1] == false then
+      return tostring(one[2])
+    end
+  end
+end
+
+--- Makes a bundle the current one. opts: signature, who, expect (hash that must be current; nil: whichever).
+-- The new and the old hash (false: none); or nil, why, and whether somebody else was faster.
+function _M.publish(client, keys, bundle, opts)
+  local hash = _M.hash_of(bundle)
+  local ok, why = client:watch(keys.current)
+  local old
+  if ok then
+    old, why = _M.current(client, keys)
+  end
+  if old == nil or not ok then
+    return nil, why
+  elseif opts.expect and opts.expect ~= old then
+    client:unwatch()
+    return nil, ("the current configuration is %s"):format(old or "none"), true
+  end
+  local answers
+  answers, why = queue(client, keys, hash, bundle, opts.signature, opts.who or "")
+  if answers == null then
+    return nil, "somebody else pushed at the same time", true
+  elseif type(answers) ~= "table" or failure_in(answers) then
+    return nil, why or failure_in(answers)
+  end
+  if old and old ~= hash then
+    client:expire(keys.bundle .. old, KEEP_OLD_S)
+    client:expire(keys.signature .. old, KEEP_OLD_S)
+  end
+  client:persist(keys.bundle .. hash)
+  client:persist(keys.signature .. hash)
+  return hash, old
+end
+
+--- Says what a node runs. node: {hash, version, hostname, at (s, wall clock)}. true; nil, why.
+function _M.beat(client, keys, id, node)
+  return client:hset(keys.nodes, id, json.encode(node))
+end
+
+--- What is known of the nodes, id -> node; who was not heard of for a day is forgotten. nil, why.
+function _M.nodes(client, keys, now)
+  local flat, why = client:hgetall(keys.nodes)
+  if type(flat) ~= "table" then
+    return nil, why
+  end
+  local nodes = {}
+  for i = 1, #flat, 2 do
+    local node = decode(flat[i + 1])
+    if type(node) == "table" and type(node.at) == "number" and now - node.at < NODE_GONE_S then
+      nodes[flat[i]] = node
+    else
+      client:hdel(keys.nodes, flat[i])
+    end
+  end
+  return nodes
+end
+
+return _M
