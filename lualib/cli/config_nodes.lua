@@ -33,21 +33,22 @@ local function as_text(list, current)
   local lines = { ("current configuration: %s"):format(current ~= "" and current or "none") }
   for _, one in ipairs(list) do
     lines[#lines + 1] = ("%s  %s  %s  %s  %d s ago"):format(one.id, tostring(one.hostname), tostring(one.version),
-      one.hash == current and "current" or one.hash ~= "" and one.hash or "none yet", one.age)
+      one.problem and "refused: " .. one.problem or one.hash == current and "current"
+        or one.hash ~= "" and one.hash or "none yet", one.age)
   end
   return table.concat(lines, "\n")
 end
 
--- args: "json" or "text".
+-- args: where Redis is (store.with), "json" or "text".
 return function(_, args)
-  local nodes, current = store.with(ask)
+  local nodes, current = store.with(args, ask)
   if not nodes then
     io.stderr:write("moongate: ", tostring(current), "\n")
     return 1
   end
   local list, code = sorted(nodes), 0
   for _, one in ipairs(list) do
-    code = one.age <= FRESH_S and one.hash ~= current and EXIT_BEHIND or code
+    code = one.age <= FRESH_S and (one.hash ~= current or one.problem) and EXIT_BEHIND or code
   end
   io.stdout:write(args[1] == "json"
     and json.encode({ current = current, nodes = setmetatable(list, json.array_mt) })

@@ -109,14 +109,15 @@ local function pack(paths, key_path)
   return text, crypto.encode_base64(signature)
 end
 
--- args: if_match ("": whichever), the signing key's file ("": none), paths.
+-- args: where Redis is (store.with), the hash that must be current ("": whichever), the signing key's file ("":
+-- none), paths.
 return function(_, args)
-  local expect, key_path = table.remove(args, 1), table.remove(args, 1)
-  local text, signature = pack(args, key_path)
-  if not text then
-    return fail(EXIT_FAILED, signature)
-  end
-  local hash, old, is_conflict = store.with(function(client, source)
+  local hash, old, is_conflict = store.with(args, function(client, source)
+    local expect, key_path = table.remove(args, 1), table.remove(args, 1)
+    local text, signature = pack(args, key_path)
+    if not text then
+      return nil, signature
+    end
     return store.publish(client, source.keys, text, {
       signature = signature, expect = expect ~= "" and expect or nil, who = node.hostname(),
     })

@@ -18,7 +18,10 @@ local BLOCK_MS = 30000     -- a wait for the stream; after it, `current` is look
 local SLACK_MS = 5000      -- what Redis may take beyond it
 local BEAT_S = 10
 local REST_S, REST_MORE_S = 1, 4 -- before a new connection, so that a fleet does not come at once
-local LOG_ERR, LOG_NOTICE = 4, 6
+local LOG_ERR, LOG_WARN, LOG_NOTICE = 4, 5, 6
+
+local NEVER_S = 1e8
+local SETTLE_S = 2         -- until what was taken is in use, or refused
 
 local connected = stats.gauge("moongate_config_remote_connected", "",
   "1 while the connection to config_redis is up")
@@ -33,7 +36,7 @@ local function trouble(why, is_connected)
   stats.set(connected, is_connected and 1 or 0)
   if said ~= why then
     said = why
-    node.log(LOG_ERR, "config_redis: " .. why .. "; the configuration on disk stays in use")
+    node.log(is_connected and LOG_WARN or LOG_ERR, "config_redis: " .. why .. "; the configuration on disk stays in use")
   end
 end
 
@@ -42,6 +45,41 @@ local function fine()
   if said then
     said = nil
     node.log(LOG_NOTICE, "config_redis: back again")
+  end
+end
+
+-- ---- telling the others ----
+
+-- The first of the problems for which a configuration was refused.
+local function first_error(problems)
+  for line in problems:gmatch("[^\n]+") do
+    if not line:find(": warning: ", 1, true) then
+      return line
+    end
+  end
+  return "it was refused"
+end
+
+-- Says what this node has. true; nil, why.
+local function tell(source, client)
+  local configuration, ok, problems = native.configuration()
+  return store.beat(client, source.keys, node.node_id(), {
+    hash = native.volume_content(source.dir) or "", configuration_hash = configuration,
+    problem = not ok and first_error(problems) or nil, version = node.version(), hostname = node.hostname(), at = node.now(),
+  })
+end
+
+local function beat(premature, source)
+  if premature then
+    return
+  end
+  local client = redis.connect(source.redis, redis.pool_name(source.redis))
+  if not client then
+    return -- follow() says why
+  elseif tell(source, client) then
+    client:set_keepalive(2 * BEAT_S * 1000, 1)
+  else
+    client:close()
   end
 end
 
@@ -80,6 +118,7 @@ local function take(source, client, hash)
     return nil, ("%s cannot be written: %s"):format(source.dir, why)
   end
   node.log(LOG_NOTICE, ("config_redis: took %s"):format(hash))
+  wait.timer_at(SETTLE_S, beat, source)
   return true
 end
 
@@ -128,37 +167,33 @@ local function rest()
   return REST_S + REST_MORE_S * byte / 255
 end
 
+local ending -- the park of who waits for the state's end
+
+local function wait_end()
+  ending = wait.park_id()
+  wait.park()
+end
+
+-- Runs at the end of the state: what waits for Redis is not waited for.
+local function on_end(premature)
+  if premature and ending then
+    wait.unpark(ending)
+  end
+end
+
 local function run(premature, source)
   if premature then
     return
   end
-  local why = follow(source)
+  local follower, end_waiter = wait.spawn(follow, source), wait.spawn(wait_end)
+  local _, why = wait.wait(follower, end_waiter)
+  wait.kill(follower)
+  wait.kill(end_waiter)
+  ending = nil
   if why then
     trouble(tostring(why))
   end
   wait.timer_at(rest(), run, source)
-end
-
--- ---- telling the others ----
-
-local function beat(premature, source)
-  if premature then
-    return
-  end
-  local pool = redis.pool_name(source.redis)
-  local client = redis.connect(source.redis, pool)
-  if not client then
-    return -- follow() says why
-  end
-  local ok = store.beat(client, source.keys, node.node_id(), {
-    hash = native.volume_content(source.dir) or "", version = node.version(),
-    hostname = node.hostname(), at = node.now(),
-  })
-  if ok then
-    client:set_keepalive(2 * BEAT_S * 1000, 1)
-  else
-    client:close()
-  end
 end
 
 -- ---- start ----
@@ -183,7 +218,7 @@ function _M.start()
   if (node.setting("config_redis") or "") == "" or node.worker_id() ~= 0 then
     return
   end
-  local source, why = store.of_settings()
+  local source, why = store.source(node.setting)
   local ok = source ~= nil
   if ok then
     source.dir = native.remote_dir()
@@ -192,6 +227,7 @@ function _M.start()
   if not ok then
     return trouble(why)
   end
+  wait.timer_at(NEVER_S, on_end)
   wait.timer_at(0, run, source)
   wait.timer_at(0, beat, source)
   wait.timer_every(BEAT_S, beat, source)

@@ -25,20 +25,32 @@ function _M.keys(cluster)
 end
 
 --- Where config_redis and its settings point: {redis = for redis.client, cluster, keys}; or nil, why.
-function _M.of_settings()
-  local server, why = redis.parse_url(node.setting("config_redis"))
+-- setting(name): their values.
+function _M.source(setting)
+  local server, why = redis.parse_url(setting("config_redis"))
   if not server then
     return nil, "config_redis: " .. why
   end
-  local password, cluster = node.setting("config_redis_password"), node.setting("config_redis_cluster")
-  server.ssl_verify = node.setting("tls_verify")
+  local password, cluster = setting("config_redis_password"), setting("config_redis_cluster")
+  server.ssl_verify = setting("tls_verify")
   server.password = password ~= "" and password or server.password
   return { redis = server, cluster = cluster, keys = _M.keys(cluster) }
 end
 
---- A connection to it for one command line: fn(client, source)'s results; or nil, why.
-function _M.with(fn)
-  local source, why = _M.of_settings()
+-- The settings that a command line hands over, in this order (runtime/cli/remote.c).
+local HANDED = { "config_redis", "config_redis_cluster", "config_redis_password", "tls_verify" }
+
+--- A connection for one command line, whose first arguments say where (they are taken): fn(client, source)'s
+-- results; or nil, why.
+function _M.with(args, fn)
+  local values = {}
+  for _, name in ipairs(HANDED) do
+    values[name] = table.remove(args, 1)
+  end
+  values.tls_verify = values.tls_verify == "on"
+  local source, why = _M.source(function(name)
+    return values[name]
+  end)
   local client
   if source then
     client, why = redis.connect(source.redis)

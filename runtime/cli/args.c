@@ -116,6 +116,9 @@ static int take_option(cli_t *c, option_t option, const char *value)
     case OPT_FORMAT:
     case OPT_UNDO:
     case OPT_EFFECTIVE:
+    case OPT_IF_MATCH:
+    case OPT_SIGN:
+    case OPT_SKIP_CHECK:
     case OPT_COUNT:
         return 0;
     }

@@ -29,11 +29,13 @@ static const option_row_t OPTIONS[OPT_COUNT] = {
                        "The values in use and where each comes from, instead of the defaults."},
     [OPT_IF_MATCH] = {"if-match", 0, "HASH",
                       "Only when that is the current one: else exit code 2."},
-    [OPT_SIGN] = {"sign", 0, "FILE",
-                  "Signs with an Ed25519 private key (PEM); plugins/NAME/*.lua beside the files "
-                  "are pushed too."},
-    [OPT_SKIP_CHECK] = {"skip-check", 0, NULL,
-                        "For a machine without the environment and plugins that the gateways have."},
+    [OPT_SIGN] =
+        {"sign", 0, "FILE",
+         "Signs with an Ed25519 private key (PEM); plugins/NAME/*.lua beside the files "
+         "are pushed too."},
+    [OPT_SKIP_CHECK] =
+        {"skip-check", 0, NULL,
+         "For a machine without the environment and plugins that the gateways have."},
 };
 
 static const signal_row_t SIGNALS[] = {
@@ -97,10 +99,13 @@ static const command_t COMMANDS[] = {
      COMMON, OPERANDS_WORDS, true, diff_run, NULL},
     {"config", "push", "PATH...",
      "Makes files the configuration of all gateways that follow a Redis (--config-redis).",
-     "Checks them first. References ({vault://...}, ${{ env ... }}) are resolved by each gateway: "
+     "Checks them first. References ({vault://...}, ${{ env ... }}) are resolved by each "
+     "gateway: "
      "no secret goes to Redis.\n"
-     "Prints the hash. Exit code 0 pushed, 1 invalid or Redis failed, 2 another one is current.",
-     COMMON | OPT(IF_MATCH) | OPT(SIGN) | OPT(SKIP_CHECK), OPERANDS_PATHS, true, push_run, NULL},
+     "Prints the hash. Exit code 0 pushed, 1 invalid or Redis failed, 2 another one is "
+     "current.",
+     COMMON | OPT(IF_MATCH) | OPT(SIGN) | OPT(SKIP_CHECK), OPERANDS_PATHS, true, push_run,
+     NULL},
     {"config", "nodes", NULL, "Lists the gateways that follow a Redis, and what each has.",
      "Exit code 3 when one that was heard of lately has not the current configuration.",
      COMMON | OPT(JSON), OPERANDS_NONE, true, nodes_run, NULL},

@@ -11,8 +11,9 @@ enum { ARGS_MAX = 128 };
 
 static int no_redis(void)
 {
-    fputs("moongate: which Redis? (--config-redis redis://HOST:PORT, or MOONGATE_CONFIG_REDIS)\n",
-          stderr);
+    fputs(
+        "moongate: which Redis? (--config-redis redis://HOST:PORT, or MOONGATE_CONFIG_REDIS)\n",
+        stderr);
     return EXIT_USAGE;
 }
 
@@ -26,16 +27,43 @@ static settings_t without_remote(const settings_t *s)
     return own;
 }
 
-static char *or_empty(const char *given)
+typedef struct words {
+    char *v[ARGS_MAX];
+    int n;
+} words_t;
+
+static void add(words_t *w, str_t word)
 {
-    return (char *)(uintptr_t)(given ? given : "");
+    if (w->n < ARGS_MAX)
+        w->v[w->n++] = strndup(word.n ? word.p : "", word.n);
+}
+
+// What lualib/remote/store.lua takes first.
+static void add_place(words_t *w, const char *command, const settings_t *s)
+{
+    add(w, str_from(command));
+    add(w, s->config_redis);
+    add(w, s->config_redis_cluster);
+    add(w, s->config_redis_password);
+    add(w, s->tls_verify ? STR("on") : STR("off"));
+}
+
+static int run(words_t *w, const settings_t *s)
+{
+    int rc = program_run("moongate.cli", w->n, w->v, s);
+    while (w->n > 0)
+        free(w->v[--w->n]);
+    return rc;
+}
+
+static str_t given(const cli_t *c, option_t option)
+{
+    return c->given[option] ? str_from(c->given[option]) : STR("");
 }
 
 int push_run(const cli_t *c)
 {
-    char *argv[ARGS_MAX] = {"config push", or_empty(c->given[OPT_IF_MATCH]),
-                            or_empty(c->given[OPT_SIGN])};
-    int n = 3;
+    words_t w = {.n = 0};
     if (c->settings.config_redis.n == 0)
         return no_redis();
     settings_t s = without_remote(&c->settings);
@@ -47,17 +75,21 @@ int push_run(const cli_t *c)
         fputs("configuration is invalid: nothing was pushed\n", stderr);
         return EXIT_FAILED;
     }
-    for (uint32_t i = 0; i < s.n_config_paths && n < ARGS_MAX; i++)
-        argv[n++] = strndup(s.config_paths[i].p, s.config_paths[i].n);
-    int rc = program_run("moongate.cli", n, argv, &c->settings);
-    while (n > 3)
-        free(argv[--n]);
-    return rc;
+    add_place(&w, "config push", &c->settings);
+    add(&w, given(c, OPT_IF_MATCH));
+    add(&w, given(c, OPT_SIGN));
+    for (uint32_t i = 0; i < s.n_config_paths; i++)
+        add(&w, s.config_paths[i]);
+    return run(&w, &s);
 }
 
 int nodes_run(const cli_t *c)
 {
-    char *argv[] = {"config nodes", c->given[OPT_JSON] ? "json" : "text"};
-    return c->settings.config_redis.n ? program_run("moongate.cli", 2, argv, &c->settings)
-                                      : no_redis();
+    words_t w = {.n = 0};
+    if (c->settings.config_redis.n == 0)
+        return no_redis();
+    settings_t s = without_remote(&c->settings);
+    add_place(&w, "config nodes", &c->settings);
+    add(&w, c->given[OPT_JSON] ? STR("json") : STR("text"));
+    return run(&w, &s);
 }

@@ -71,13 +71,16 @@ static const setting_row_t rows[] = {
         "The last configuration that worked is kept in the prefix, secrets and all, and used "
         "when the files are invalid at start."),
     TEXT(config_redis, "", NULL,
-         "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss:// with TLS): the configuration that "
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss:// with TLS): the "
+         "configuration that "
          "`moongate config push` put there is in use, and followed."),
     TEXT(config_redis_cluster, "default", NULL,
          "Gateways of one cluster share one configuration in config_redis."),
-    TEXT(config_redis_password, "", NULL, "Password of config_redis, when it is not in the URL."),
+    TEXT(config_redis_password, "", NULL,
+         "Password of config_redis, when it is not in the URL."),
     TEXT(config_redis_public_key, "", NULL,
-         "File with an Ed25519 public key (PEM): only configurations signed with its private key are "
+         "File with an Ed25519 public key (PEM): only configurations signed with its private "
+         "key are "
          "taken, and those may hold plugins."),
 
     BYTES(head_max_bytes, "16k", 1024, MIB, "Largest request head; over it 431."),

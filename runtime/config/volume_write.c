@@ -132,7 +132,8 @@ int volume_replace(const char *root, const char *label, const volume_file_t *fil
         rc = swap(root, target, why);
     if (rc != 0)
         remove_tree(path);
-    else if (old[0] == '.' && snprintf(path, sizeof path, "%s/%s", root, old) < (int)sizeof path)
+    else if (old[0] == '.' &&
+             snprintf(path, sizeof path, "%s/%s", root, old) < (int)sizeof path)
         remove_tree(path);
     return rc;
 }

@@ -220,7 +220,7 @@ static bool is_waiting_for_configuration(void)
 {
     config_state_t s;
     config_state_get(&s);
-    return s.generation > 0 && s.files == 0;
+    return s.files == 0;
 }
 
 static void answer_ready(request_t *r)

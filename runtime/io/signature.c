@@ -145,8 +145,8 @@ int signature_make_ed25519(str_t private_pem, str_t text,
     const unsigned char *p = (const unsigned char *)private_pem.p;
     size_t n = private_pem.n, made = SIGNATURE_ED25519_BYTES;
     EVP_PKEY *pkey = NULL;
-    OSSL_DECODER_CTX *decoder =
-        OSSL_DECODER_CTX_new_for_pkey(&pkey, "PEM", NULL, "ED25519", EVP_PKEY_KEYPAIR, NULL, NULL);
+    OSSL_DECODER_CTX *decoder = OSSL_DECODER_CTX_new_for_pkey(&pkey, "PEM", NULL, "ED25519",
+                                                              EVP_PKEY_KEYPAIR, NULL, NULL);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     ASSERT(decoder && ctx, "out of memory");
     bool ok = n > 0 && OSSL_DECODER_from_data(decoder, &p, &n) == 1 && pkey &&

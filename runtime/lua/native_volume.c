@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "config/volume.h"
+#include "core/config_state.h"
 
 enum { FILES_MAX = 4096 };
 
@@ -64,7 +65,19 @@ static int l_volume_replace(lua_State *L)
     return 1;
 }
 
+// configuration() -> hash in use, was the last attempt taken, its problems, one a line
+static int l_configuration(lua_State *L)
+{
+    config_state_t s;
+    config_state_get(&s);
+    lua_pushstring(L, s.hash);
+    lua_pushboolean(L, s.attempt_ok);
+    lua_pushstring(L, s.error);
+    return 3;
+}
+
 const luaL_Reg native_volume[] = {
+    {"configuration", l_configuration},
     {"remote_dir", l_remote_dir},
     {"volume_content", l_volume_content},
     {"volume_replace", l_volume_replace},

@@ -456,6 +456,7 @@ static void add_places(const settings_t *from)
     for (uint32_t i = 0; i < from->n_plugin_dirs; i++)
         add_base_flag("plugin_dirs=%.*s", STR_FMT(from->plugin_dirs[i]));
     add_base_flag("lua_path=%.*s", STR_FMT(from->lua_path));
+    add_base_flag("ca_file=%.*s", STR_FMT(from->ca_file));
 }
 
 // Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.

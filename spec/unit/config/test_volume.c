@@ -143,3 +143,64 @@ TEST(plain_files_that_change_are_noticed)
     volumes_destroy(v);
     end();
 }
+
+static void read_back(const char *name, char out[64])
+{
+    volumes_t *v = volumes_create();
+    int fd = volumes_open(v, at(name), 0);
+    ssize_t n = fd >= 0 ? read(fd, out, 63) : 0;
+    out[n > 0 ? n : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    volumes_destroy(v);
+}
+
+TEST(a_volume_is_replaced_in_one_step)
+{
+    char why[PATH_MAX] = "", text[64], target[64], dir[96];
+    const volume_file_t first[] = {{STR("a.yaml"), STR("1")},
+                                   {STR("plugins/x/h.lua"), STR("2")}},
+                        second[] = {{STR("b.yaml"), STR("3")}};
+    snprintf(root, sizeof root, "/tmp/moongate-volume-XXXXXX");
+    CHECK(mkdtemp(root) != NULL);
+    CHECK_EQ_INT(volume_replace(root, "one", first, 2, why), 0);
+    read_back("a.yaml", text);
+    CHECK_EQ_STR(str_from(text), "1");
+    read_back("plugins/x/h.lua", text);
+    CHECK_EQ_STR(str_from(text), "2");
+    // A reader that has begun ends with what it began with.
+    volumes_t *v = volumes_create();
+    int dir_fd = volumes_open(v, root, O_DIRECTORY);
+    CHECK(dir_fd >= 0);
+    CHECK_EQ_INT(volume_replace(root, "two", second, 1, why), 0);
+    CHECK(volumes_changed(v));
+    close(dir_fd);
+    volumes_destroy(v);
+    read_back("b.yaml", text);
+    CHECK_EQ_STR(str_from(text), "3");
+    read_back("a.yaml", text);
+    CHECK_EQ_STR(str_from(text), "");
+    CHECK(volume_target(root, target, sizeof target) > 0);
+    CHECK_EQ_STR(str_from(target), "..two");
+    CHECK(access(at("..one"), F_OK) != 0);
+    snprintf(dir, sizeof dir, "rm -rf %s", root);
+    CHECK_EQ_INT(system(dir), 0);
+}
+
+TEST(a_volume_that_cannot_be_written_stays_as_it_is)
+{
+    char why[PATH_MAX] = "", text[64], dir[96];
+    const volume_file_t good[] = {{STR("a.yaml"), STR("1")}},
+                        twice[] = {{STR("b.yaml"), STR("2")}, {STR("b.yaml"), STR("3")}};
+    snprintf(root, sizeof root, "/tmp/moongate-volume-XXXXXX");
+    CHECK(mkdtemp(root) != NULL);
+    CHECK_EQ_INT(volume_replace(root, "one", good, 1, why), 0);
+    CHECK_EQ_INT(volume_replace(root, "two", twice, 2, why), -EEXIST);
+    CHECK(strstr(why, "b.yaml: ") != NULL);
+    CHECK(access(at("..two"), F_OK) != 0);
+    read_back("a.yaml", text);
+    CHECK_EQ_STR(str_from(text), "1");
+    CHECK_EQ_INT(volume_replace("/proc/none/here", "one", good, 1, why), -ENOENT);
+    snprintf(dir, sizeof dir, "rm -rf %s", root);
+    CHECK_EQ_INT(system(dir), 0);
+}
