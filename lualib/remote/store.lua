@@ -5,7 +5,6 @@
 
 local crypto = require "moongate.abi.crypto"
 local json = require "moongate.util.json_encode"
-local node = require "moongate.abi.node"
 local redis = require "moongate.redis.client"
 local decode = require("cjson.safe").decode
 
@@ -41,7 +40,7 @@ end
 local HANDED = { "config_redis", "config_redis_cluster", "config_redis_password", "tls_verify" }
 
 --- A connection for one command line, whose first arguments say where (they are taken): fn(client, source)'s
--- results; or nil, why.
+-- three results; or nil, why.
 function _M.with(args, fn)
   local values = {}
   for _, name in ipairs(HANDED) do
@@ -59,9 +58,9 @@ function _M.with(args, fn)
   if not client then
     return nil, why
   end
-  local results = table.pack(fn(client, source))
+  local result, more, flag = fn(client, source)
   client:close()
-  return table.unpack(results, 1, results.n)
+  return result, more, flag
 end
 
 function _M.hash_of(bundle)
