@@ -13,6 +13,7 @@ local function native_of(host)
     prefix = function() return "" end,
     setting = function() return nil end,
     shd_find = function(name) return host.dictionaries[name] end,
+    shd_get = function() return nil end, -- kong.cache looks at its dictionary when it is loaded
     set_timer_main = function() end,
     set_slot_tables = function() end,
     log = function(_, text) io.stderr:write(text, "\n") end,

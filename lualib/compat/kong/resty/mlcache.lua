@@ -2,7 +2,7 @@
 -- promises holds here (one maker at a time, nil is cached, ttl and neg_ttl). Not resty.mlcache, the library.
 -- Invariant: a key of one cache is never another's: it begins with the cache's name.
 
-local cache = require("moongate.pdk.cache")
+local cache = require("moongate.pdk.cache").cache
 
 local _M = {}
 local Cache = {}
@@ -24,7 +24,14 @@ function _M.new(name, dictionary, options)
 end
 
 local function with_defaults(self, options)
-  return options and setmetatable(options, { __index = self.options }) or self.options
+  local out = {}
+  for name, value in pairs(self.options) do
+    out[name] = value
+  end
+  for name, value in pairs(options or {}) do
+    out[name] = value
+  end
+  return out
 end
 
 --- The value of a key, made by callback(...) when it is not there: value, nil, level; or nil and why.
@@ -34,12 +41,7 @@ function Cache:get(key, options, callback, ...)
     local remaining, _, value = cache:probe(full)
     return value, nil, remaining and 1 or -1
   end
-  local known = cache:probe(full) ~= nil
-  local value, err = cache:get(full, with_defaults(self, options), callback, ...)
-  if err then
-    return nil, err
-  end
-  return value, nil, known and 1 or 3
+  return cache:get(full, with_defaults(self, options), callback, ...)
 end
 
 --- Remaining seconds, nil, value; nil when it is not there.
@@ -58,8 +60,7 @@ end
 
 --- Makes the value anew, as if it were not there.
 function Cache:renew(key, options, callback, ...)
-  self:delete(key)
-  return self:get(key, options, callback, ...)
+  return cache:renew(self.prefix .. tostring(key), with_defaults(self, options), callback, ...)
 end
 
 --- Forgets all: of every cache, since they are one.
