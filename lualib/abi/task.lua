@@ -39,10 +39,15 @@ function _M.exists()
   return state.slot > 0
 end
 
+-- The metatable of ngx.ctx; ngx/ctx.lua says what is in it.
+_M.CTX_META = {}
+
+local CTX_META = _M.CTX_META
+
 -- ngx.ctx of the task; made on first use.
 function _M.get_ctx()
   local slot = state.slot
-  return ctx[slot] or made(ctx, slot)
+  return ctx[slot] or setmetatable(made(ctx, slot), CTX_META)
 end
 
 function _M.set_ctx(t)

@@ -1,8 +1,11 @@
 -- ngx.ctx, ngx.status, ngx.headers_sent, ngx.arg, ngx.is_subrequest, ngx.get_phase: what looks like
 -- fields but belongs to the running request.
 
+local exchange = require "moongate.abi.exchange"
+local json = require "moongate.abi.json"
 local phase = require "moongate.abi.phase"
 local response = require "moongate.abi.response"
+local route = require "moongate.abi.route"
 local task = require "moongate.abi.task"
 local node = require "moongate.abi.node"
 
@@ -21,6 +24,34 @@ local function check_request(what)
   if not phase.has_request() then
     error(what .. ": API disabled in the context of " .. phase.context(phase.current()), 3)
   end
+end
+
+-- What Kong keeps in ngx.ctx and plugins read there. Nothing of it is stored: a plugin's own value of the name wins.
+local FACTS = {
+  authenticated_consumer = route.consumer,
+  authenticated_credential = route.credential,
+  route = route.route,
+  service = route.service,
+  workspace = function()
+    return "default"
+  end,
+  balancer_data = function()
+    local over = phase.current() == phase.LOG
+    local tries = over and json.decode(node.serialize()).tries or {}
+    if over and #tries == 0 then
+      return nil -- it never went upstream
+    end
+    local last = tries[#tries] or {}
+    return {
+      scheme = exchange.https() and "https" or "http", host = exchange.host(), hostname = exchange.host(),
+      ip = last.ip, port = last.port or exchange.port(), tries = tries, try_count = #tries,
+    }
+  end,
+}
+
+function task.CTX_META.__index(_, key)
+  local get = FACTS[key]
+  return get and phase.has_request() and get() or nil
 end
 
 local GETTERS = {

@@ -4,11 +4,14 @@
 local codec = require "moongate.ngx.codec"
 local exchange = require "moongate.abi.exchange"
 local node = require "moongate.abi.node"
+local phase = require "moongate.abi.phase"
 local request = require "moongate.abi.request"
 local response = require "moongate.abi.response"
 local task = require "moongate.abi.task"
 
 local _M = {}
+
+local URI = {} -- in task.get_extra: was upstream_uri set with a query?
 
 local STORE = {} -- key of the request's own table
 
@@ -132,6 +135,9 @@ local GET = {
     return os.date("!%d/%b/%Y:%H:%M:%S +0000", math.floor(node.now()))
   end,
   upstream_host = exchange.host_header,
+  upstream_connect_time = function() -- not measured by itself
+    return "-"
+  end,
   upstream_response_time = latency(2),
   upstream_header_time = latency(2),
   upstream_scheme = function()
@@ -140,8 +146,10 @@ local GET = {
   upstream_status = function()
     return whole(exchange.upstream_status())
   end,
-  upstream_uri = function()
-    local query = exchange.query()
+  upstream_uri = function() -- in access without the query, as in Kong, unless it was set with one
+    local early = phase.current() <= phase.ACCESS
+    local kept = early and task.find_extra(URI)
+    local query = (not early or kept and kept.has_query) and exchange.query()
     return (exchange.path() or request.path()) .. (query and "?" .. query or "")
   end,
   uri = request.path,
@@ -160,7 +168,11 @@ local SET = {
   upstream_uri = function(value)
     local path, query = value:match("^([^?]*)%??(.*)$")
     exchange.set_path(path)
-    exchange.set_query(query)
+    local has_query = value:find("?", 1, true) ~= nil
+    if has_query then
+      exchange.set_query(query)
+    end
+    task.get_extra(URI).has_query = has_query
   end,
 }
 

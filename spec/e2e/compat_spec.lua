@@ -128,6 +128,51 @@ plugins:
     { "kong.runloop.balancer.upstreams", [[local u = require("kong.runloop.balancer.upstreams"); return u.get_all_upstreams(),
       u.get_upstream_by_name("x")]],
       { {}, cjson.null } },
+    { "kong.llm.plugin.ctx", [[local ctx = require("kong.llm.plugin.ctx")
+      local get, set = ctx.get_namespaced_accesors("mine" .. ngx.now(), { n = "number" }); set("n", 1)
+      local read, write = ctx.get_global_accessors("me"); write("stream_mode", true)
+      ctx.set_request_body_table_inuse({ a = 1 }, "me")
+      local body, source = ctx.get_request_body_table_inuse(); body.a = 2
+      local again, model = ctx.get_request_body_table_inuse(), ctx.get_request_model_table_inuse()
+      return get("n"), (select(2, pcall(set, "n", "x")):match("expecting number, got string")), (pcall(get, "m")),
+        select(2, read("stream_mode")), source, again, model.name]],
+      { 1, "expecting number, got string", false, "me", "me", { a = 1 }, "UNSPECIFIED" } },
+    { "kong.llm.plugin.base", [[local base, ran = require("kong.llm.plugin.base"), {}
+      local plugin = base.define("mine", 7)
+      local function filter(name, stage)
+        return base.register_filter({ NAME = name, STAGE = stage,
+          run = function(_, conf) ran[#ran + 1] = name .. conf.x; return true end })
+      end
+      plugin:enable(filter("second", "REQ_TRANSFORMATION")); plugin:enable(filter("first", "REQ_INTROSPECTION"))
+      plugin:enable(filter("log", "RES_POST_PROCESSING"))
+      local handler = plugin:as_kong_plugin()
+      handler:access({ x = 1 }); handler:access({ x = 2 }); handler:log({ x = 3 })
+      return handler.PRIORITY, ran, handler.body_filter == nil, base.has_filter_executed("first"),
+        (pcall(base.register_filter, { run = print, NAME = "x", STAGE = "NONE" }))]],
+      { 7, { "first1", "second1", "log3" }, true, true, false } },
+    { "kong.llm.plugin.observability", [[local o = require("kong.llm.plugin.observability")
+      o.metrics_add("llm_prompt_tokens_count", 2); o.metrics_add("llm_completion_tokens_count", 3)
+      return o.metrics_get("llm_total_tokens_count"), o.metrics_get("llm_usage_cost"), (pcall(o.metrics_get, "x"))]],
+      { 5, 0, false } },
+    { "kong.llm", [[local llm = require("kong.llm")
+      return llm.is_compatible({ messages = { {} } }, "llm/v1/chat"), (llm.is_compatible({ prompt = "x" }, "llm/v1/chat")),
+        select(2, llm.is_compatible({}, "llm/v1/chat")), llm.config_schema.type, #llm.config_schema.fields,
+        (select(4, llm.new_driver({ model = {} }):parse_json_instructions("x")))]],
+      { true, false, "request format not recognised", "record", 4, "the answer is no JSON object" } },
+    { "kong.tools.gzip", [[local gzip, text = require("kong.tools.gzip"), ("abc"):rep(100000)
+      local packed = gzip.deflate_gzip(text)
+      return gzip.inflate_gzip(packed) == text, #packed < 3000, select(2, gzip.inflate_gzip(packed:sub(1, -9))),
+        select(2, gzip.inflate_gzip("no gzip")), select(2, require("moongate.abi.gzip").inflate(packed, 1000))]],
+      { true, true, "malformed or cut off", "malformed or cut off", "too large" } },
+    { "ngx.ctx: what Kong keeps there", [[local ctx, seen = ngx.ctx, {}
+      for key in pairs(ctx) do seen[#seen + 1] = key end
+      local host = ctx.balancer_data.host
+      return ctx.service.name, ctx.route.name, host, (rawget(ctx, "service")),
+        ctx.authenticated_consumer == nil, ctx.other == nil]],
+      { "app", "app", "127.0.0.1", cjson.null, true, true } },
+    { "ngx.var.upstream_uri: the query is apart until it is set", [[local before = ngx.var.upstream_uri
+      ngx.var.upstream_uri = "/new"; local path = ngx.var.upstream_uri
+      ngx.var.upstream_uri = "/new?b=2"; return before, path, ngx.var.upstream_uri]], { "/", "/new", "/new?b=2" } },
     { "kong.observability.tracing.tracing_context", [[local t = require("kong.observability.tracing.tracing_context")
       t.set_raw_trace_id("raw"); t.set_flags(1); t.add_trace_id_formats({ w3c = "a" })
       return t.get_raw_trace_id(), t.get_flags(), t.add_trace_id_formats({ b3 = "b" }), (t.get_unlinked_span("x"))]],
