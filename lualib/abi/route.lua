@@ -36,7 +36,8 @@ function _M.memo(name)
 end
 
 -- Lists that the document has beside "entities".
-local TOP = { consumer_groups = true, vaults = true, ca_certificates = true, certificates = true, daos = true }
+local TOP = { consumer_groups = true, vaults = true, ca_certificates = true, certificates = true, daos = true,
+  sets = true }
 
 -- The entities of a kind that only Lua reads ("vaults", "acls", a plugin's own ...), as an array
 -- that is decoded once per generation.
@@ -172,7 +173,7 @@ end
 _M.id = native.entity_id
 -- How many entities of a kind there are (indexes 0 .. n-1).
 _M.count = native.entity_count
--- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates", "certificates", "daos"; objects: "code", "secrets".
+-- Raw JSON arrays: "consumer_groups", "vaults", "ca_certificates", "certificates", "daos"; objects: "sets", "code", "secrets".
 _M.raw = native.raw_entities
 _M.generation = native.generation
 -- Names the configuration: the same in all workers.

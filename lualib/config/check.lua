@@ -209,6 +209,22 @@ local function process(run, entry, schema)
   return output, failed, warnings
 end
 
+-- One deprecated field is told once, at its first place, however many entities use it.
+local function warn_deprecated(run, entry, warnings)
+  for _, warning in ipairs(warnings) do
+    local names = {}
+    for i, key in ipairs(warning.path) do
+      names[i] = type(key) == "number" and "*" or tostring(key)
+    end
+    local owner = entry.kind == "plugins" and entry.input.name or entry.kind
+    local name = tostring(owner) .. ":" .. table.concat(names, ".")
+    if not run.deprecated[name] then
+      run.deprecated[name] = true
+      run.problems:at(entry, warning.path, "deprecated: " .. tostring(warning.message), { severity = "warning" })
+    end
+  end
+end
+
 --- Validates one prepared entry.
 function M.run(run, entry)
   local schema = schema_of(run, entry)
@@ -223,10 +239,7 @@ function M.run(run, entry)
     add_select_tags(run, output)
     warn_without_effect(run, entry)
   end
-  for _, warning in ipairs(warnings or {}) do
-    run.problems:at(entry, warning.path, "deprecated: " .. tostring(warning.message), {
-      severity = "warning" })
-  end
+  warn_deprecated(run, entry, warnings or {})
 end
 
 return M

@@ -6,6 +6,7 @@
 local json = require("moongate.util.json_encode")
 local null = json.null
 
+local sets = require("moongate.schema.sets")
 local address = require("moongate.schema.address")
 local vaults = require("moongate.config.vaults")
 
@@ -92,6 +93,15 @@ local function make_consumer(entry)
     table.insert(consumer.consumer_groups, group.number)
   end
   return consumer
+end
+
+local function sets_of(entry)
+  local field = entry.schema.fields.config
+  if not field or field.type ~= "record" then
+    return nil
+  end
+  local paths = sets.paths(field, entry.output.config or {})
+  return paths[1] and paths or nil
 end
 
 local function make_plugin(entry)
@@ -188,6 +198,15 @@ local function add_lua_only(run, document, kind)
   end
 end
 
+-- By plugin id; beside the entities, which show what users wrote.
+local function add_plugin_sets(run, document)
+  local by_id = {}
+  for _, entry in ipairs(run.entries.plugins) do
+    by_id[entry.id] = entry.number and sets_of(entry)
+  end
+  document.sets = next(by_id) and by_id or nil
+end
+
 local function add_entities(run, document)
   for _, kind in ipairs(LUA_ONLY) do
     add_lua_only(run, document, kind)
@@ -212,6 +231,7 @@ function M.build(run)
   document.services = list_of(run, "services", make_service)
   document.routes = list_of(run, "routes", make_route)
   document.plugins = list_of(run, "plugins", make_plugin)
+  add_plugin_sets(run, document)
   add_entities(run, document)
   if next(run.secrets) then
     document.secrets = run.secrets

@@ -26,7 +26,7 @@ local function new_run(opts)
     },
     problems = Problems.new(), scalars = {}, defaults = {}, plugin_configs = {}, select_tags = {},
     entries = {}, index = {}, used_keys = {}, combinations = {}, plugin_schemas = {},
-    members = {}, pairs_of_group = {}, entry_count = 0, secrets = {},
+    members = {}, pairs_of_group = {}, entry_count = 0, secrets = {}, deprecated = {},
     kinds = kinds.new(opts.plugin_daos and opts.plugin_daos()),
   }
   for _, kind in ipairs(run.kinds.order) do

@@ -5,6 +5,7 @@
 local json = require "moongate.abi.json"
 local node = require "moongate.abi.node"
 local route = require "moongate.abi.route"
+local sets = require "moongate.schema.sets"
 local vault = require "moongate.runloop.vault"
 
 local _M = {}
@@ -18,6 +19,7 @@ end
 
 local function materialise(record)
   local conf = json.decode(record.config)
+  sets.make(conf, route.list("sets")[record.id] or {})
   vault.resolve(conf, function(path, reference, why)
     node.log(LOG_ERR, ("[lua] plugin \"%s\" (%s): config.%s: cannot resolve %s: %s"):format(
       record.name, record.id, path, reference, why))

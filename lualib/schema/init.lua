@@ -3,6 +3,7 @@
 -- business (config/). Guests reach this module as "kong.db.schema".
 -- Invariant: definitions and inputs are never changed; every output is a fresh table without nulls.
 
+local backwards = require("moongate.schema.backwards")
 local entity_checks = require("moongate.schema.entity_checks")
 local errors = require("moongate.schema.errors")
 local null = require("cjson").null
@@ -28,17 +29,9 @@ end
 
 local function run_transformations(definition, out)
   for _, step in ipairs(definition.transformations or {}) do
-    local values, complete = {}, true
-    for i, name in ipairs(step.input or {}) do
-      values[i] = out[name]
-      complete = complete and values[i] ~= nil and values[i] ~= null
-    end
-    if step.on_write and complete then
-      local extra, err = step.on_write(unpack(values, 1, #(step.input or {})))
-      if not extra then
-        return err or "transformation failed"
-      end
-      process.merge_into(out, extra, true)
+    local err = process.run_step(step, out, step.on_write)
+    if err then
+      return err
     end
   end
 end
@@ -157,6 +150,12 @@ function Schema:process(input, options)
     end
   end
   return strip_nulls(out), context.warnings
+end
+
+--- An output of process() as it is read back: shorthand fields from what they stand for, transformations' on_read.
+-- Returns a copy, or nil and what a transformation said.
+function Schema:backwards(output)
+  return backwards.read(self.definition, output)
 end
 
 --- Kong's name for a check without output: true, or nil and the errors.

@@ -147,7 +147,31 @@ function convert.any(_, value)
   return deep_copy(value)
 end
 
-convert.json = convert.any
+-- JSON Schemas by field, compiled. A schema that is none is the definition's fault.
+local json_checks = setmetatable({}, { __mode = "k" })
+
+local function json_check(field)
+  local check = json_checks[field]
+  if not check then
+    local jsonschema = require("moongate.jsonschema")
+    check = assert(jsonschema.compile(json.encode(field.json_schema.inline)))
+    json_checks[field] = check
+  end
+  return check
+end
+
+function convert.json(field, value)
+  local encoded, text = pcall(json.encode, value)
+  if not encoded then
+    return nil, "expected a value that JSON can hold"
+  elseif field.json_schema and field.json_schema.inline then
+    local ok, err = json_check(field)(require("moongate.pdk.json").decode(text))
+    if not ok then
+      return nil, "value failed JSON-schema validation: " .. tostring(err)
+    end
+  end
+  return deep_copy(value)
+end
 
 function convert.foreign(_, value)
   if type(value) ~= "string" and (type(value) ~= "table" or value[1] ~= nil) then
@@ -263,6 +287,9 @@ local function warn_deprecated(field, value, context)
       path[i] = context.path[i]
     end
     local message = type(info) == "table" and info.message or info
+    if type(info) == "table" and info.removal_in_version then
+      message = ("%s (scheduled for removal in %s)"):format(tostring(message), info.removal_in_version)
+    end
     context.warnings[#context.warnings + 1] = { path = path, message = message }
   end
 end
@@ -328,6 +355,15 @@ local function mismatch(shorthand, value, input)
       end
     end
   end
+end
+
+--- "a.b" as { "a", "b" }.
+function M.split(path)
+  local keys = {}
+  for key in path:gmatch("[^%.]+") do
+    keys[#keys + 1] = key
+  end
+  return keys
 end
 
 local function merge_into(target, extra, overwrite)
@@ -414,6 +450,29 @@ function process_record(record, input, context)
     failed = next(failed) ~= nil and failed or nil
   end
   return out, failed
+end
+
+--- Runs one step of `transformations` on `out`: fn gets the values named by input and needs, when all are there, and
+--- what it returns is merged into `out`. The error's sentence, or nil.
+function M.run_step(step, out, fn)
+  local values, n = {}, 0
+  for _, names in ipairs({ step.input or {}, step.needs or {} }) do
+    for _, name in ipairs(names) do
+      n = n + 1
+      values[n] = get_path(out, M.split(name))
+      if values[n] == nil or values[n] == null then
+        return nil
+      end
+    end
+  end
+  if not fn then
+    return nil
+  end
+  local extra, err = fn(unpack(values, 1, n))
+  if not extra then
+    return "transformation failed: " .. tostring(err)
+  end
+  merge_into(out, extra, true)
 end
 
 --- A context for one run: where it is in the input, and the warnings it collects.

@@ -7,6 +7,7 @@ local json = require "moongate.util.json_encode"
 local check = require "moongate.config.check"
 local clocks = require "moongate.spec.clock"
 local fake = require "moongate.spec.fake"
+local sets = require "moongate.schema.sets"
 local fake_shdict = require "moongate.spec.fake_shdict"
 local message = require "moongate.spec.message"
 local sandbox = require "moongate.spec.sandbox"
@@ -305,6 +306,7 @@ local function conf_of(self, conf)
   if not out then
     error("the schema of '" .. self.name .. "' refuses this configuration: " .. err, 3)
   end
+  sets.make(out, sets.paths(schemas[self.name].fields.config, out))
   out.__plugin_id = "00000000-0000-4000-8000-0000000000aa"
   if conf then
     confs[conf] = { name = self.name, conf = out }

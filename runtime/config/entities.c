@@ -370,6 +370,7 @@ int entities_read(generation_t *g, char *why, size_t why_cap)
     g->daos_json = raw_array(g->json, STR("daos"));
     g->entities_json = raw_object(g->json, STR("entities"));
     g->code_json = raw_object(g->json, STR("code"));
+    g->sets_json = raw_object(g->json, STR("sets"));
     g->secrets_json = raw_object(g->json, STR("secrets"));
     return 0;
 }

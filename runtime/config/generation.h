@@ -121,6 +121,7 @@ struct generation {
     str_t consumer_groups_json, vaults_json, ca_certificates_json; // raw arrays
     str_t certificates_json, daos_json; // raw arrays; daos: what plugins' own entities are like
     str_t entities_json;                // raw object: arrays of entities that only Lua reads
+    str_t sets_json; // raw object: which members of plugins' configurations are sets
     str_t code_json,
         secrets_json; // raw objects: plugins' Lua files; values behind references to files
     struct router *router;

@@ -131,7 +131,7 @@ static int l_plugin(lua_State *L)
     if (!(index >= 0 && index < g->n_plugins))
         return 0;
     const plugin_t *p = &g->plugins[(uint32_t)index];
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 13);
     lua_pushboolean(L, p->enabled);
     lua_setfield(L, -2, "enabled");
     push_str(L, p->name);
@@ -210,12 +210,17 @@ static int l_find_entity(lua_State *L)
 
 static int l_raw_entities(lua_State *L)
 {
-    static const char *const NAMES[] = {"consumer_groups", "vaults", "ca_certificates",
-                                        "certificates",    "daos",   "code",
-                                        "secrets",         NULL};
+    static const char *const NAMES[] = {
+        "consumer_groups", "vaults", "ca_certificates", "certificates", "daos", "sets", "code",
+        "secrets",         NULL};
     const generation_t *g = check_generation(L);
-    const str_t texts[] = {g->consumer_groups_json, g->vaults_json, g->ca_certificates_json,
-                           g->certificates_json,    g->daos_json,   g->code_json,
+    const str_t texts[] = {g->consumer_groups_json,
+                           g->vaults_json,
+                           g->ca_certificates_json,
+                           g->certificates_json,
+                           g->daos_json,
+                           g->sets_json,
+                           g->code_json,
                            g->secrets_json};
     str_t text = texts[luaL_checkoption(L, 1, NULL, NAMES)];
     push_str(L, text.n ? text : STR("[]"));

@@ -47,6 +47,11 @@ describe("the plugin interface", function()
     assert.same("all ", client.get(gw, "/wished").body)
   end)
 
+  it("gives sets that answer whether they have a member", function()
+    assert.same("true2", client.get(gw, "/any").headers["x-set"])
+    assert.same("false2", client.request({ to = gw, method = "DELETE", path = "/any" }).headers["x-set"])
+  end)
+
   it("merges what a plugin sets inside the record's own members", function()
     assert.status(200, client.request({ to = gw, path = "/record", headers = { ["X-A"] = "1" } }))
     local entry = gw:wait_access(function(found)

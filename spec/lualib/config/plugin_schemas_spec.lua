@@ -38,3 +38,34 @@ describe("plugin schemas", function()
     end)
   end
 end)
+
+describe("a load with plugins' schemas", function()
+  local fixture = require("lualib.config.fixture")
+  local SETS = { name = "sets", fields = { { config = { type = "record", fields = {
+    { methods = { type = "set", elements = { type = "string" }, default = { "GET", "PUT" } } },
+    { deep = { type = "record", required = true, fields = {
+      { codes = { type = "set", elements = { type = "integer" } } } } } },
+    { old = { type = "string", deprecation = { message = "use new", removal_in_version = "4.0" } } },
+  } } } } }
+
+  local function load(text)
+    local document, problems = fixture.load(text, nil, { plugin_schema = function() return SETS end })
+    return document, fixture.lines(problems)
+  end
+
+  it("tells which members of a configuration are sets", function()
+    local document = load("plugins:\n- name: sets\n  config: {deep: {codes: [1]}}\n")
+    local plugin = document.plugins[1]
+    assert.same({ [plugin.id] = { "deep.codes", "methods" } }, document.sets)
+  end)
+
+  it("warns of a deprecated field once, with the version that loses it", function()
+    local _, lines = load([[
+services:
+- {name: a, host: a, plugins: [{name: sets, config: {old: x}}]}
+- {name: b, host: b, plugins: [{name: sets, config: {old: y}}]}
+]])
+    assert.equal(1, #lines)
+    assert.matches("^kong.yaml:3:.*warning: .*config.old: deprecated: use new %(scheduled for removal in 4.0%)", lines[1])
+  end)
+end)

@@ -206,13 +206,72 @@ describe("schema: shorthands, deprecation, transformations", function()
 
   it("warns of a deprecated field once it is used", function()
     local _, warnings = schema:process({ old = "x" })
-    assert.same({ { path = { "old" }, message = "old is deprecated" } }, warnings)
+    assert.same({ { path = { "old" }, message = "old is deprecated (scheduled for removal in 4.0)" } }, warnings)
     assert.same({}, select(2, schema:process({})))
   end)
 
   it("applies transformations unless told otherwise", function()
     assert.equal(6, schema:process({ double = 3 }).double)
     assert.equal(3, schema:process({ double = 3 }, { transform = false }).double)
+  end)
+end)
+
+describe("schema: what is read back", function()
+  local schema = assert(Schema.new {
+    name = "t",
+    fields = {
+      { redis = { type = "record", required = true, fields = {
+        { host = { type = "string" } }, { port = { type = "integer", default = 6379 } } } } },
+      { hosts = { type = "array", elements = { type = "record", fields = { { name = STRING } },
+        shorthand_fields = { { label = { type = "string", translate_backwards = { "name" },
+          func = function(value) return { name = value } end } } } } } },
+      { seconds = NUMBER }, { secret = STRING }, { salt = STRING },
+    },
+    shorthand_fields = {
+      { redis_host = { type = "string", translate_backwards = { "redis", "host" },
+        func = function(value) return { redis = { host = value } } end } },
+      { ms = { type = "number", func = function(value) return { seconds = value / 1000 } end,
+        deprecation = { message = "use seconds", replaced_with = { { path = { "seconds" },
+          reverse_mapping_function = function(record) return record.seconds and record.seconds * 1000 end } } } } },
+    },
+    transformations = { { input = { "secret" }, needs = { "salt" },
+      on_write = function(secret, salt) return { secret = salt .. secret } end,
+      on_read = function(secret, salt) return { secret = secret:sub(#salt + 1) } end } },
+  })
+
+  it("has the shorthands again, at every level", function()
+    local out = schema:process({ redis_host = "r", ms = 1500, hosts = { { label = "a" } } })
+    assert.same({ host = "r", port = 6379 }, out.redis)
+    assert.same({ redis = { host = "r", port = 6379 }, redis_host = "r", seconds = 1.5, ms = 1500,
+      hosts = { { name = "a", label = "a" } } }, schema:backwards(out))
+    assert.is_nil(out.redis_host)
+    assert.is_nil(schema:backwards(schema:process({})).redis_host)
+  end)
+
+  it("undoes transformations, which run when all they need is there", function()
+    local out = schema:process({ secret = "x", salt = "s-" })
+    assert.equal("s-x", out.secret)
+    assert.equal("x", schema:backwards(out).secret)
+    assert.equal("x", schema:process({ secret = "x" }).secret)
+  end)
+
+  it("tells why a transformation failed", function()
+    local failing = assert(Schema.new { name = "t", fields = { { a = STRING } },
+      transformations = { { input = { "a" }, on_write = function() return nil, "no hash" end } } })
+    local _, failed = failing:process({ a = "x" })
+    assert.same({ ["@entity"] = { "transformation failed: no hash" } }, failed)
+  end)
+end)
+
+describe("schema: json", function()
+  local function field()
+    return { type = "json", json_schema = { inline = { type = "object", required = { "a" } } } }
+  end
+
+  it("is checked by its JSON Schema", function()
+    assert.is_nil(error_of(field(), { a = 1 }))
+    assert.matches("^value failed JSON%-schema validation: .*property 'a' is required", error_of(field(), { b = 1 }))
+    assert.equal("expected a value that JSON can hold", error_of(field(), print))
   end)
 end)
 
