@@ -59,7 +59,7 @@ else
   Q := @
 endif
 
-.PHONY: all help packages unit lint format tidy spec e2e client image-test test run install uninstall image asan fuzz bench clean FORCE
+.PHONY: all help packages unit lint format tidy spec e2e client image-test kube test run install uninstall image asan fuzz bench clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -72,7 +72,7 @@ help:
 	@echo 'make e2e        end to end (SPEC=path: one)    make client   the official clients against it'
 	@echo 'make lint       formats, luacheck, rooms       make format   clang-format in place; make tidy: clang-tidy'
 	@echo 'make asan       all tests under ASan + UBSan   make fuzz     FUZZ_SECONDS=30 each, 0: corpora only (FUZZ=name: one)'
-	@echo 'make image      OCI image archive, no Docker'
+	@echo 'make image      OCI image archive, no Docker   make image-test kube   the image restricted; chart and kustomize base'
 	@echo 'make bench      benchmarks                     options       B=dir V=1 LTO=1 SAN=1 STRESS=1'
 
 # --- program ---------------------------------------------------------------------------------
@@ -160,12 +160,12 @@ $(B)/llhttp/llhttp.a:
 
 # --- suites (spec/run holds the steps, counts and sums) -----------------------------------------
 
-unit lint spec e2e client image-test:
+unit lint spec e2e client image-test kube:
 	@spec/run $(@:-test=)
 
 test:
 	@conf/install-packages run test
-	@spec/run --sum build lint unit spec e2e client image
+	@spec/run --sum build lint unit spec e2e client image kube
 
 asan:
 	@SAN=1 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 \
