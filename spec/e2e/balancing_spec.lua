@@ -310,6 +310,26 @@ describe("an Upstream", function()
       assert.same({ 3, 0, 0 }, shares(3))
     end)
 
+    it("uses addresses when nobody answers about SRV", function()
+      names = dns.start({ ["app.test"] = { A = { "127.0.0.1" } } })
+      names.silent = "SRV"
+      start(nil, { ('{target: "app.test:%d"}'):format(ups[1].port) }, { settings = { dns_servers = names.address } })
+      local from = sched.now()
+      assert.same({ 1, 0, 0 }, shares(1))
+      assert.is_true(sched.now() - from < 1.5 * sched.slow) -- not the resolver's whole patience
+    end)
+
+    it("lets the first requests wait for a name, and answers 503 when no server answers in time", function()
+      names = dns.start({})
+      names.silent = true
+      start(nil, { '{target: "app.test:1"}' }, { settings = { dns_servers = names.address } })
+      gw:reload(config(nil, { '{target: "app.test:1"}' }):gsub("connect_timeout: 2000", "connect_timeout: 200"))
+      gw:expect_error("name resolution failed")
+      local response = client.get(gw, "/")
+      assert.status(503, response)
+      assert.same("name resolution failed", response:json().message)
+    end)
+
     it("leaves out a name that does not exist, and says so", function()
       start_dns({ ["app.test"] = { A = { "127.0.0.1" } } },
         { '{target: "gone.test:80"}', ('{target: "app.test:%d"}'):format(ups[1].port) })

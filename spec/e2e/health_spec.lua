@@ -247,6 +247,28 @@ describe("the health of targets", function()
       assert.same("HEALTHY", health()[b.port])
     end)
 
+    it("is asked for by so many at once as are allowed", function()
+      local go
+      local function hold(c)
+        c:read_request()
+        sched.wait_until(function()
+          return go
+        end)
+        c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      end
+      a:on(hold)
+      b:on(hold)
+      start("{active: {concurrency: 1, timeout: 5, healthy: {interval: 0.02}}}")
+      sched.wait_until(function()
+        return #a.requests + #b.requests == 1
+      end)
+      sched.sleep(0.2) -- ten more rounds
+      assert.same(1, #a.connections + #b.connections)
+      go = true
+      a:wait_requests(2)
+      b:wait_requests(2)
+    end)
+
     it("is asked for by one worker of all, and by another when that one is gone", function()
       start("{active: {healthy: {interval: 0.1}}}", { workers = 3 })
       a:wait_requests(3)

@@ -57,7 +57,7 @@ local function answer(self, message)
   local kind = TYPES[message:byte(after) * 256 + message:byte(after + 1)]
   local entry = self.zone[name]
   table.insert(self.questions, { name = name, type = kind })
-  if self.silent then
+  if self.silent == true or self.silent == kind then
     return nil
   end
   local records, out = entry and kind and entry[kind] or {}, {}
@@ -70,7 +70,8 @@ local function answer(self, message)
 end
 
 -- zone: {["name"] = {A = {"127.0.0.1"}, SRV = {{priority, weight, port, target}}, ttl = seconds (1)}}. What is not in it
--- does not exist. self.silent: no answers. self.questions: what was asked.
+-- does not exist. self.silent: no answers (true), or none about
+-- one type ("SRV"). self.questions: what was asked.
 function M.start(zone)
   local self = setmetatable({ zone = zone or {}, questions = {} }, Dns)
   self.socket = assert(socket.udp4())
