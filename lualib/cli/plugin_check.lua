@@ -125,7 +125,8 @@ local function check_dictionaries(found, file, code)
   end
   local function look(line, name)
     if not names[name] then
-      found:add("error", file, line, ("ngx.shared.%s: there is no such dictionary; use ngx.shared.moongate"):format(name))
+      found:add("error", file, line, ("ngx.shared.%s: there is no such dictionary; use ngx.shared.moongate or name it in "
+        .. "lua_shared_dicts"):format(name))
     end
   end
   source.each(code, "ngx%.shared%.([%a_][%w_]*)", look)

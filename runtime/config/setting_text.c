@@ -34,6 +34,17 @@ static void put_list(const settings_t *s, const setting_row_t *row, buf_t *out)
         buf_printf(out, "%s%.*s", i ? ", " : "", STR_FMT((*list)[i]));
 }
 
+static void put_amount(uint64_t value, bool time, buf_t *out);
+
+static void put_dicts(const settings_t *s, const setting_row_t *row, buf_t *out)
+{
+    const dict_setting_t *list = field(s, row->at);
+    for (uint32_t i = 0; i < count_of(s, row); i++) {
+        buf_printf(out, "%s%.*s ", i ? ", " : "", STR_FMT(list[i].name));
+        put_amount(list[i].bytes, false, out);
+    }
+}
+
 static uint64_t amount_of(const settings_t *s, const setting_row_t *row)
 {
     return row->max > UINT32_MAX ? *(const uint64_t *)field(s, row->at)
@@ -83,6 +94,9 @@ void settings_text(const settings_t *s, const setting_row_t *row, buf_t *out)
     case SETTING_CIDRS:
     case SETTING_PATHS:
         put_list(s, row, out);
+        return;
+    case SETTING_DICTS:
+        put_dicts(s, row, out);
         return;
     }
     UNREACHABLE("every type of setting is handled");

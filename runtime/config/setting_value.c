@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/rule.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -292,6 +293,64 @@ static int store_listen(parse_t *p, const str_t *items, uint32_t n)
     return 0;
 }
 
+enum { DICT_NAME_MAX = 32, DICT_MIN_BYTES = 65536 };
+
+static bool dict_name_valid(str_t name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!isalnum((unsigned char)name.p[i]) && name.p[i] != '_' && name.p[i] != '-')
+            return false;
+    return name.n > 0 && name.n <= DICT_NAME_MAX;
+}
+
+static int add_dict(parse_t *p, str_t name, str_t size, uint32_t *n)
+{
+    dict_setting_t *list = field(p);
+    uint64_t bytes;
+    if (!dict_name_valid(name))
+        return fail(p, "\"%.*s\" is no name of a dictionary: write letters, digits, _ and -",
+                    STR_FMT(name));
+    if (!read_amount(size, byte_units, &bytes) || bytes < DICT_MIN_BYTES || bytes > 1ULL << 31)
+        return fail(p, "dictionary %.*s has no size: write e.g. %.*s 5m (64k to 2g)",
+                    STR_FMT(name), STR_FMT(name));
+    for (uint32_t i = 0; i < *n; i++)
+        if (str_eq(list[i].name, name))
+            return fail(p, "dictionary %.*s is named twice", STR_FMT(name));
+    if (*n == DICT_SETTINGS_MAX)
+        return fail(p, "more than %d dictionaries", DICT_SETTINGS_MAX);
+    list[(*n)++] = (dict_setting_t){.name = arena_dup(&p->s->arena, name), .bytes = bytes};
+    return 0;
+}
+
+// A word without the semicolon that nginx's directives end with.
+static bool next_dict_word(str_t *rest, str_t *word)
+{
+    if (!next_word(rest, word, true))
+        return false;
+    if (word->p[word->n - 1] == ';')
+        *word = str_make(word->p, word->n - 1);
+    return true;
+}
+
+// "NAME SIZE" with commas between, or as Kong's settings carry directives: "NAME SIZE; lua_shared_dict NAME SIZE".
+static int store_dicts(parse_t *p, const str_t *items, uint32_t n)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        str_t rest = items[i], name, size;
+        while (next_dict_word(&rest, &name)) {
+            if (str_eq(name, STR("lua_shared_dict")) || name.n == 0)
+                continue;
+            if (!next_dict_word(&rest, &size))
+                size = STR("");
+            if (add_dict(p, name, size, &count) != 0)
+                return -1;
+        }
+    }
+    set_count(p, count);
+    return 0;
+}
+
 int setting_store(settings_t *s, const setting_row_t *row, const str_t *items, uint32_t n,
                   char *why, size_t why_cap)
 {
@@ -319,6 +378,8 @@ int setting_store(settings_t *s, const setting_row_t *row, const str_t *items, u
         return store_cidrs(&p, items, n);
     case SETTING_PATHS:
         return store_paths(&p, items, n);
+    case SETTING_DICTS:
+        return store_dicts(&p, items, n);
     }
     UNREACHABLE("every type of setting is handled");
 }

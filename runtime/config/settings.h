@@ -14,7 +14,13 @@ typedef struct listen_setting {
     int backlog; // 0: the system's
 } listen_setting_t;
 
-enum { LISTEN_MAX = 16, SETTINGS_MAX = 128 };
+enum { LISTEN_MAX = 16, SETTINGS_MAX = 128, DICT_SETTINGS_MAX = 16 };
+
+// A shared dictionary that plugins asked for.
+typedef struct dict_setting {
+    str_t name;
+    uint64_t bytes;
+} dict_setting_t;
 
 typedef struct settings {
     arena_t arena; // owns every str below
@@ -69,6 +75,8 @@ typedef struct settings {
     str_t ai_model_mismatch; // "reject" or "replace"
     str_t tracing_instrumentations, tracing_sampling_rate;
     uint32_t shared_dict_bytes;
+    dict_setting_t lua_shared_dicts[DICT_SETTINGS_MAX];
+    uint32_t n_lua_shared_dicts;
     const char *origins[SETTINGS_MAX]; // beside settings_rows
 } settings_t;
 
@@ -83,6 +91,7 @@ typedef enum setting_type {
     SETTING_CHOICE, // one word of the row's kind, "this or that"
     SETTING_CIDRS,
     SETTING_PATHS,
+    SETTING_DICTS, // "NAME SIZE, ..."
 } setting_type_t;
 
 // Every setting as one row: flags (--proxy-listen), env names (MOONGATE_PROXY_LISTEN), file keys (proxy_listen), --help

@@ -164,6 +164,10 @@ static const setting_row_t rows[] = {
          "Part of the traces that opentelemetry records, unless the plugin says otherwise."),
     BYTES(shared_dict_bytes, "16m", 65536, 1ULL << 31,
           "Memory that all workers share (counters, limits, caches)."),
+    {"lua_shared_dicts", "names and sizes", "",
+     "More shared dictionaries for plugins, ngx.shared.NAME: \"NAME SIZE, ...\".",
+     "NGINX_HTTP_LUA_SHARED_DICT", SETTING_DICTS, AT(lua_shared_dicts), AT(n_lua_shared_dicts),
+     0, 0},
 };
 
 _Static_assert(sizeof rows / sizeof *rows <= SETTINGS_MAX,

@@ -22,6 +22,7 @@
 #include "core/master_impl.h"
 #include "config/generation.h"
 #include "core/config_state.h"
+#include "core/dicts.h"
 #include "core/health.h"
 #include "core/last_good.h"
 #include "core/node.h"
@@ -38,46 +39,12 @@ enum { GENERATIONS_MAX = 16 };
 
 // ---- shared memory ----
 
-// The names and sizes that plugins written for Kong expect.
-static const struct dict {
-    const char *name;
-    size_t bytes;
-} DICTS[] = {
-    {"kong", 5u << 20},
-    {"kong_locks", 8u << 20},
-    {"kong_healthchecks", 5u << 20},
-    {"kong_cluster_events", 5u << 20},
-    {"kong_rate_limiting_counters", 12u << 20},
-    {"kong_core_db_cache", 128u << 20},
-    {"kong_core_db_cache_miss", 12u << 20},
-    {"kong_db_cache", 128u << 20},
-    {"kong_db_cache_miss", 12u << 20},
-    {"kong_secrets", 5u << 20},
-    {"prometheus_metrics", 5u << 20},
-    {"moongate", 0}, // of a size that is set
-};
-
-const char *master_dict_name(size_t i)
-{
-    return i < sizeof DICTS / sizeof *DICTS ? DICTS[i].name : NULL;
-}
-
-int master_create_dicts(const settings_t *s)
-{
-    for (size_t i = 0; i < sizeof DICTS / sizeof *DICTS; i++) {
-        size_t bytes = DICTS[i].bytes ? DICTS[i].bytes : s->shared_dict_bytes;
-        if (!shdict_create(str_from(DICTS[i].name), bytes))
-            return ERR_NOMEM;
-    }
-    return 0;
-}
-
 static int create_shared(master_t *m)
 {
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || config_state_create() != 0 ||
-        health_create() != 0 || master_create_dicts(m->s) != 0) {
+        health_create() != 0 || dicts_create(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",

@@ -17,8 +17,3 @@ typedef struct master_opts {
 // Serves until told to stop. The process's exit code: 0, or 1 when it could not start (the cause is on stderr and in the log).
 // settings->master false: this process becomes the one worker.
 int master_run(const master_opts_t *o);
-
-// The shared dictionaries that plugins find, in memory shared with later children. 0, or ERR_NOMEM.
-int master_create_dicts(const settings_t *s);
-// Name of the i-th of them; NULL after the last.
-const char *master_dict_name(size_t i);

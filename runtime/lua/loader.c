@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "config/router.h"
-#include "core/master.h"
+#include "core/dicts.h"
 #include "http/json.h"
 #include "io/crypto.h"
 #include "lua/bridge.h"
@@ -259,13 +259,25 @@ static void push_pure(lua_State *L)
 }
 
 // { [name of a shared dictionary] = number }
-static void push_dict_names(lua_State *L)
+typedef struct dict_names {
+    lua_State *L; // the table is on top
+    lua_Integer n;
+} dict_names_t;
+
+static void on_dict(void *arg, str_t name, uint64_t bytes)
 {
+    dict_names_t *names = arg;
+    (void)bytes;
+    lua_pushlstring(names->L, name.p, name.n);
+    lua_pushinteger(names->L, names->n++);
+    lua_rawset(names->L, -3);
+}
+
+static void push_dict_names(lua_State *L, const settings_t *s)
+{
+    dict_names_t names = {.L = L};
     lua_newtable(L);
-    for (size_t i = 0; master_dict_name(i); i++) {
-        lua_pushinteger(L, (lua_Integer)i);
-        lua_setfield(L, -2, master_dict_name(i));
-    }
+    dicts_each(s, on_dict, &names);
 }
 
 // What host.lua gets: { share, plugin_dirs, config_paths, lua_path, code, code_hash, bare, parse_yaml, check_regex, list_directory,
@@ -304,7 +316,7 @@ static void push_native(lua_State *L, run_t *run)
     lua_setfield(L, -2, "list_directory");
     push_pure(L);
     lua_setfield(L, -2, "pure");
-    push_dict_names(L);
+    push_dict_names(L, s);
     lua_setfield(L, -2, "dictionaries");
 }
 

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/conn.h"
-#include "core/master.h"
+#include "core/dicts.h"
 #include "core/node.h"
 #include "core/shdict.h"
 #include "core/stats.h"
@@ -457,6 +457,9 @@ static void add_places(const settings_t *from)
         add_base_flag("plugin_dirs=%.*s", STR_FMT(from->plugin_dirs[i]));
     add_base_flag("lua_path=%.*s", STR_FMT(from->lua_path));
     add_base_flag("ca_file=%.*s", STR_FMT(from->ca_file));
+    for (uint32_t i = 0; i < from->n_lua_shared_dicts; i++)
+        add_base_flag("lua_shared_dicts=%.*s %llu", STR_FMT(from->lua_shared_dicts[i].name),
+                      (unsigned long long)from->lua_shared_dicts[i].bytes);
 }
 
 // Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.
@@ -498,7 +501,7 @@ static int open_process(program_t *p, const settings_t *from)
     log_set_level(LOG_DEBUG);
     node_harden();
     node_init(p->base.prefix);
-    if (stats_create(SERIES_MAX) != 0 || master_create_dicts(&p->base) != 0) {
+    if (stats_create(SERIES_MAX) != 0 || dicts_create(&p->base) != 0) {
         fputs("moongate: shared memory cannot be had (see the memory limit)\n", stderr);
         return -1;
     }

@@ -11,7 +11,7 @@ describe("the ngx API", function()
   local gw, up
 
   setup(function()
-    gw, up = script.start()
+    gw, up = script.start({ settings = { lua_shared_dicts = "own 256k, prometheus_metrics 256k" } })
   end)
 
   teardown(function()
@@ -108,6 +108,14 @@ describe("the ngx API", function()
       raises([[ngx.shared.moongate.get("k")]], "bad \"zone\" argument")
       raises([[ngx.shared.moongate:incr("k", "x")]], "cannot convert x to number")
       raises([[ngx.shared.moongate:incr("k", 1, nil, 5)]], "must provide \"init\" when providing \"init_ttl\"")
+    end)
+
+    it("are those of the settings too", function()
+      gives([[
+        local own, usual = ngx.shared.own, ngx.shared.prometheus_metrics
+        own:set("k", "v")
+        return (own:get("k")), own:capacity() < 300 * 1024, usual:capacity() < 300 * 1024, ngx.shared.nobodys
+      ]], "v", true, true, null)
     end)
 
     it("end a counter's life with its init_ttl", function()

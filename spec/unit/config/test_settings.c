@@ -259,6 +259,55 @@ TEST(all_problems_are_told_with_origin_and_cure)
     unlink(file);
 }
 
+static void text_of(const settings_t *s, const char *name, buf_t *out)
+{
+    unsigned n;
+    const setting_row_t *rows = settings_rows(&n);
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            settings_text(s, &rows[i], out);
+}
+
+TEST(shared_dictionaries)
+{
+    static const char *const SPELLINGS[] = {
+        "MOONGATE_LUA_SHARED_DICTS=my_cache 10m, locks 100k",
+        "KONG_NGINX_HTTP_LUA_SHARED_DICT=my_cache 10m; lua_shared_dict locks 100k;"};
+    for (int i = 0; i < 2; i++) {
+        char *env[] = {(char *)(uintptr_t)SPELLINGS[i], NULL};
+        settings_t s;
+        buf_t text = {0};
+        if (!CHECK(load(&s, NULL, NULL, 0, env)))
+            return;
+        CHECK_EQ_INT(s.n_lua_shared_dicts, 2);
+        CHECK_EQ_STR(s.lua_shared_dicts[0].name, "my_cache");
+        CHECK_EQ_INT(s.lua_shared_dicts[0].bytes, 10 << 20);
+        CHECK_EQ_STR(s.lua_shared_dicts[1].name, "locks");
+        text_of(&s, "lua_shared_dicts", &text);
+        CHECK_EQ_STR(buf_str(&text), "my_cache 10m, locks 100k");
+        buf_dispose(&text);
+        settings_dispose(&s);
+    }
+}
+
+TEST(bad_shared_dictionaries)
+{
+    static const struct {
+        const char *text, *wanted;
+    } CASES[] = {{"MOONGATE_LUA_SHARED_DICTS=cache", "dictionary cache has no size"},
+                 {"MOONGATE_LUA_SHARED_DICTS=cache many", "dictionary cache has no size"},
+                 {"MOONGATE_LUA_SHARED_DICTS=cache 1k", "dictionary cache has no size"},
+                 {"MOONGATE_LUA_SHARED_DICTS=a/b 1m", "\"a/b\" is no name of a dictionary"},
+                 {"MOONGATE_LUA_SHARED_DICTS=a 1m, a 2m", "dictionary a is named twice"}};
+    for (unsigned i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char *env[] = {(char *)(uintptr_t)CASES[i].text, NULL};
+        char *why = problems_of(NULL, NULL, 0, env);
+        if (!CHECK(strstr(why, CASES[i].wanted) != NULL))
+            TEST_NOTE("%s: %s", CASES[i].text, why);
+        free(why);
+    }
+}
+
 TEST(bad_files)
 {
     char *why = problems_of("/nonexistent/gateway.yaml", NULL, 0, NULL);
