@@ -1,7 +1,7 @@
 -- file-log: one JSON line for each request, appended to a file: the record of kong.log.serialize.
 -- The line is gathered in C and written by another thread; when the disk is full or slow, lines are
 -- dropped and counted and requests do not notice.
--- Not the access log of the node, which is the same record without custom fields of built-in names.
+-- Not the access log of the node, which is the same record written by the node itself.
 
 local entry = require "moongate.log.entry"
 local file = require "moongate.abi.file"
