@@ -128,6 +128,12 @@ plugins:
     { "kong.runloop.balancer.upstreams", [[local u = require("kong.runloop.balancer.upstreams"); return u.get_all_upstreams(),
       u.get_upstream_by_name("x")]],
       { {}, cjson.null } },
+    { "kong.db.connector", [[return kong.db.connector:connect(), select(2, kong.db.connector:query("SELECT 1"))]],
+      { true, "there is no database" } },
+    { "kong.tools.grpc", [[local g = require("kong.tools.grpc"); local bytes = g.frame(0x0, ("x"):rep(300)) .. g.frame(0x80, "end")
+      local first, rest = g.unframe(bytes); local second, none = g.unframe(rest)
+      return #first, second, none, #bytes, bytes:byte(4), bytes:byte(5), g.unframe("\0\0\0\0\5ab")]],
+      { 300, "end", "", 313, 1, 44, cjson.null, "\0\0\0\0\5ab" } },
     { "kong.llm.plugin.ctx", [[local ctx = require("kong.llm.plugin.ctx")
       local get, set = ctx.get_namespaced_accesors("mine" .. ngx.now(), { n = "number" }); set("n", 1)
       local read, write = ctx.get_global_accessors("me"); write("stream_mode", true)
