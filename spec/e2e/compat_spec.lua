@@ -227,4 +227,40 @@ plugins:
         tracer:get_sampling_decision(false, 1), (kong.tracing.active_span())]])
     assert.same({ "kong", "otel", 16, 8, true, false, cjson.null }, results)
   end)
+
+  it("is there when docs/compatibility.md says so, and only then", function()
+    local named, code = {}, { "local out = {}" }
+    for line in io.lines(ROOT .. "/docs/compatibility.md") do
+      local name = line:match("^| `([%w_.-]+)` |")
+      if name then
+        named[name] = true
+        code[#code + 1] = ("do local ok, err = pcall(require, %q); out[#out + 1] = not ok and err or nil end"):format(name)
+      end
+    end
+    code[#code + 1] = "return out"
+    assert.same({}, run(table.concat(code, "\n"))[1])
+    local files = io.popen("cd " .. ROOT .. "/lualib/compat && find kong -name '*.lua' && ls l*.lua")
+    for file in files:lines() do
+      local name = file:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
+      assert.is_true(named[name], name .. " is not in docs/compatibility.md")
+    end
+    files:close()
+  end)
+end)
+
+describe("a plugin beside the configuration", function()
+  it("takes the place of the bundled one", function()
+    local function config(upstream_url)
+      return {
+        ["kong.yaml"] = site.config(upstream_url, { more = "plugins:\n- {name: correlation-id, config: {word: mine}}\n" }),
+        ["plugins/correlation-id/schema.lua"] = [[return { name = "correlation-id", fields = {
+          { config = { type = "record", fields = { { word = { type = "string" } } } } } } }]],
+        ["plugins/correlation-id/handler.lua"] = [[return { PRIORITY = 1, VERSION = "1.0.0", access = function(_, conf)
+          return kong.response.exit(200, conf.word) end }]],
+      }
+    end
+    local gw = gateway.start({ config = config("http://127.0.0.1:1") })
+    assert.equal("mine", client.get(gw, "/").body)
+    gw:stop()
+  end)
 end)
