@@ -4,7 +4,7 @@
 // waits or raises. Strings in: pointer and length straight from a Lua string. Strings out: borrowed until the next call.
 #pragma once
 
-enum { MG_ABI_VERSION = 1 };
+enum { MG_ABI_VERSION = 2 };
 
 // Codes.
 enum {
@@ -150,6 +150,12 @@ int32_t mg_identity_clear(void);
 int32_t mg_want(uint32_t phase);
 // Marks that the task's slot holds Lua tables to be cleared when it ends.
 void mg_slot_used(void);
+
+// ---- plugins that end workers (core/quarantine.h) ----
+// [0]: the row (native.quarantine_row) of the plugin whose code runs; 0: none that is watched. Lua writes it.
+uint32_t *mg_plugin_running(void);
+// By row: not 0 when the plugin is switched off.
+const uint32_t *mg_plugin_off(void);
 
 // ---- the body as a document ----
 enum {

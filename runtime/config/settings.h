@@ -61,6 +61,11 @@ typedef struct settings {
     uint32_t max_stream_age_ms, stream_ping_ms, stream_idle_timeout_ms; // 0: off
     uint32_t worker_hang_ms;   // heartbeat older than this: the worker is killed
     uint32_t plugin_budget_ms; // CPU a plugin may use between two awaits
+    uint32_t plugin_kills;     // so many workers within the window switch it off; 0: never
+    uint32_t plugin_kills_window_ms;
+    str_t plugin_fail_open;       // names of plugins without which requests pass then
+    str_t trusted_plugins;        // names of plugins from files that run as the gateway's own
+    uint64_t plugin_memory_bytes; // Lua memory it may take between two awaits
     // behaviour
     bool client_half_close; // a client that ends its side still gets its answer
     bool tls_verify;        // upstream certificates, default on

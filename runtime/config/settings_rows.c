@@ -139,6 +139,19 @@ static const setting_row_t rows[] = {
          "A worker that has not answered for so long is killed and replaced."),
     TIME("plugin_budget", plugin_budget_ms, "100ms", 1, HOUR,
          "CPU time that a plugin may use between two waits."),
+    {"plugin_memory", "a size", "64m",
+     "Memory that a plugin's Lua code may take between two waits; over it 500.", NULL,
+     SETTING_BYTES, AT(plugin_memory_bytes), 0, MIB, 1ULL << 33},
+    COUNT("plugin_kills", plugin_kills, "3", NULL, 0, 16,
+          "A plugin in whose code so many workers were killed or crashed within "
+          "plugin_kills_window is switched off; 0: never."),
+    TIME("plugin_kills_window", plugin_kills_window_ms, "60s", SECOND, DAY,
+         "The time that plugin_kills counts."),
+    TEXT(plugin_fail_open, "", NULL,
+         "Names of plugins without which requests pass while they are switched off, or *; "
+         "requests of others get 503."),
+    TEXT(trusted_plugins, "", NULL,
+         "Names of plugins from files that may use all of Lua (ffi, os.execute, debug), or *."),
 
     SWITCH(tls_verify, "on",
            "Certificates of upstreams are checked, unless a service says otherwise."),

@@ -26,6 +26,7 @@
 #include "core/health.h"
 #include "core/last_good.h"
 #include "core/node.h"
+#include "core/quarantine.h"
 #include "core/shdict.h"
 #include "core/stats.h"
 
@@ -44,7 +45,7 @@ static int create_shared(master_t *m)
     size_t bytes = sizeof(uint64_t) * SLOTS_MAX * BEAT_STRIDE;
     void *beats = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (beats == MAP_FAILED || stats_create(SERIES_MAX) != 0 || config_state_create() != 0 ||
-        health_create() != 0 || dicts_create(m->s) != 0) {
+        health_create() != 0 || quarantine_create() != 0 || dicts_create(m->s) != 0) {
         log_write(
             LOG_EMERG,
             "shared memory cannot be had: %s (see the memory limit and shared_dict_bytes)",

@@ -5,6 +5,7 @@
 #include "base/notify.h"
 #include "core/config_state.h"
 #include "core/master_impl.h"
+#include "core/quarantine.h"
 #include "core/stats.h"
 
 static void adopt(master_t *m)
@@ -13,6 +14,9 @@ static void adopt(master_t *m)
     m->current = m->candidate;
     m->current_seq = m->seq;
     m->candidate = (document_t){.fd = -1};
+    unsigned n = quarantine_lift();
+    if (n > 0)
+        log_write(LOG_NOTICE, "%u plugins that were switched off are on again", n);
 }
 
 static void send_document(master_t *m, unsigned i, const document_t *d, uint32_t seq)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/master_impl.h"
+#include "core/quarantine.h"
 #include "core/stats.h"
 
 enum {
@@ -98,6 +99,7 @@ void slots_spawn(master_t *m, unsigned i)
     int pair[2] = {-1, -1};
     int rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     m->beats[i * BEAT_STRIDE] = master_now_ms();
+    quarantine_forget_running(i);
     pid_t pid = rc == 0 ? fork() : -1;
     if (pid == 0) {
         close(pair[0]);
@@ -202,6 +204,21 @@ static void close_status_fds(const master_t *m, slot_t *s)
     }
 }
 
+// Says whose code ran when a worker came to a violent end, and switches it off when that happens too often.
+static void blame(const master_t *m, unsigned i, pid_t pid, uint64_t now_ms)
+{
+    quarantine_verdict_t v;
+    if (!quarantine_blame(i, now_ms, m->s->plugin_kills, m->s->plugin_kills_window_ms, &v))
+        return;
+    log_write(LOG_ERR, "worker %u (pid %d) ended in plugin \"%s\": %u within %u s", i, (int)pid,
+              v.name, v.kills, m->s->plugin_kills_window_ms / 1000);
+    if (v.switched_off)
+        log_write(LOG_ALERT,
+                  "plugin \"%s\" is switched off until the configuration is loaded again "
+                  "(plugin_kills); see plugin_fail_open for what becomes of its requests",
+                  v.name);
+}
+
 void slots_died(master_t *m, unsigned i, int status)
 {
     slot_t *s = &m->slots[i];
@@ -224,6 +241,8 @@ void slots_died(master_t *m, unsigned i, int status)
     log_write(LOG_ERR, "worker %u (pid %d) %s after %llu ms; the next one starts in %llu ms", i,
               (int)pid, how, (unsigned long long)(now_ms - s->started_ms),
               (unsigned long long)delay_ms);
+    if (WIFSIGNALED(status))
+        blame(m, i, pid, now_ms);
     stat_fixed_add(SF_RESPAWNS, 1);
     s->respawn_at_ms = now_ms + delay_ms;
     reload_slot_lost(m, i);

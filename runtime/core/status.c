@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "core/config_state.h"
 #include "core/respond.h"
+#include "core/quarantine.h"
 #include "core/shdict.h"
 #include "core/status_config.h"
 #include "core/stats.h"
@@ -66,6 +67,8 @@ static void status_json(const request_t *r, buf_t *b)
 {
     buf_putc(b, '{');
     put_server(b);
+    buf_putc(b, ',');
+    quarantine_json(b);
     buf_putc(b, ',');
     put_memory(b);
     buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\",",
@@ -174,6 +177,7 @@ static void put_own(buf_t *b, const request_t *r)
     line(family(b, "moongate_metrics_dropped_total", "counter",
                 "Additions to metrics that had no room"),
          "", (double)stats_dropped());
+    quarantine_metrics(b);
     status_config_metrics(r->worker, b);
 }
 

@@ -62,7 +62,8 @@ struct task {
     bool sync;    // its outcome is returned by enter_access, not called back
     bool settled; // the chain's outcome is known
     uint32_t phase;
-    uint32_t running; // lua_resume levels
+    uint32_t running;    // lua_resume levels
+    uint32_t plugin_row; // of the plugin that waits; 0: none that is watched
     thread_t *entry;
     list_t threads; // alive ones, entry included
     list_t sockets; // cosockets bound to the task
@@ -76,6 +77,17 @@ struct task {
 };
 
 enum { POOL_MAX = 256, STACK_SLOTS_MAX = 1000, SHD_MAX = 64 };
+
+// The memory of one Lua state (heap.c).
+typedef struct heap {
+    lua_Alloc alloc; // LuaJIT's own
+    void *alloc_data;
+    uint64_t bytes;      // in use
+    uint64_t soft, hard; // of what runs; UINT64_MAX: no limit
+} heap_t;
+
+// Why the code that runs has been stopped (watchdog.c).
+typedef enum stop { STOP_NOT, STOP_TIME, STOP_MEMORY } stop_t;
 
 struct bridge {
     mg_state_t state; // what Lua reads in place
@@ -105,6 +117,10 @@ struct bridge {
     buf_t scratch;                    // results of FFI functions that have to be built
     volatile uint64_t run_started_us; // of the Lua code that runs, monotonic; 0: none runs
     lua_State *volatile running_L;    // where its hook is set
+    uint32_t *plugin_row;    // which plugin runs, seen by the master (core/quarantine.h)
+    volatile stop_t stop;    // of what runs
+    volatile bool stop_told; // the error was raised
+    heap_t heap;
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;
     bool
@@ -218,7 +234,7 @@ void bridge_end_soon(bridge_t *b);
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],
     native_wait[], native_timer[], native_socket[], native_udp[], native_crypto[],
     native_regex[], native_entity[], native_co[], native_file[], native_ai[], native_upstream[],
-    native_dns[], native_volume[];
+    native_dns[], native_volume[], native_guard[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void regex_open_type(lua_State *L);
@@ -226,6 +242,16 @@ void timers_finish(bridge_t *b); // runs what is pending with premature true
 // Stops code that runs longer than plugin_budget_ms without waiting (watchdog.c).
 void watchdog_start(bridge_t *b);
 void watchdog_stop(bridge_t *b);
+// The code that runs has taken more memory than it may: it is stopped.
+void watchdog_memory(bridge_t *b);
+// What was stopped has ended; b->stop is STOP_NOT from now on.
+void watchdog_run_over(bridge_t *b);
+// Counts the state's memory from now on; before lua_close: its own allocator again (heap.c).
+void heap_init(bridge_t *b);
+void heap_dispose(bridge_t *b);
+// What runs may take so many bytes more than now; 0: no limit.
+void heap_limit(heap_t *h, uint64_t growth);
+void heap_unlimit(heap_t *h);
 void socket_pools_close(bridge_t *b);
 void socket_contexts_close(bridge_t *b);
 // Closes every socket of the list (a task's).

@@ -44,21 +44,28 @@ typedef struct current {
     task_t *task;
     thread_t *thread;
     mg_state_t state;
+    uint32_t plugin_row;
 } current_t;
 
 static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
 {
-    current_t saved = {
-        .active = bridge_enter(b), .task = b->task, .thread = b->thread, .state = b->state};
+    current_t saved = {.active = bridge_enter(b),
+                       .task = b->task,
+                       .thread = b->thread,
+                       .state = b->state,
+                       .plugin_row = *b->plugin_row};
     if (!b->task) {
         b->wall_us = clock_wall_us();
         b->running_L = b->L;
         // Compiling a chain and init_worker may take their time.
         bool limited = task->phase != 0 && task->phase != PHASE_INIT_WORKER;
         b->run_started_us = limited ? clock_mono_us() : 0;
+        if (limited)
+            heap_limit(&b->heap, b->worker->settings->plugin_memory_bytes);
     }
     b->task = task;
     b->thread = thread;
+    *b->plugin_row = task->plugin_row;
     b->state.phase = task->phase;
     b->state.slot = task->slot;
     b->state.has_request = task->req != NULL;
@@ -68,13 +75,20 @@ static current_t current_set(bridge_t *b, task_t *task, thread_t *thread)
 
 static void current_restore(bridge_t *b, const current_t *saved)
 {
-    if (b->task)
+    if (b->task) {
         b->task->phase = b->state.phase;
+        b->task->plugin_row = *b->plugin_row;
+    }
+    *b->plugin_row = saved->plugin_row;
     b->task = saved->task;
     b->thread = saved->thread;
     b->state = saved->state;
-    if (!b->task)
+    if (!b->task) {
         b->run_started_us = 0;
+        heap_unlimit(&b->heap);
+        if (b->stop != STOP_NOT)
+            watchdog_run_over(b);
+    }
     bridge_leave(b, saved->active);
 }
 
@@ -481,6 +495,15 @@ void thread_resume(thread_t *th, int nargs)
         request_drop(r);
 }
 
+// Adds to the error on the top of the stack what on_error adds to others.
+static void tell_where(bridge_t *b)
+{
+    lua_rawgeti(b->L, LUA_REGISTRYINDEX, b->on_error_ref);
+    lua_insert(b->L, -2);
+    if (lua_pcall(b->L, 1, 1, 0) != 0)
+        ASSERT(lua_gettop(b->L) > 0, "a failed call leaves its error");
+}
+
 int task_call(task_t *t, uint32_t phase, int nargs, int nresults)
 {
     bridge_t *b = t->bridge;
@@ -492,11 +515,16 @@ int task_call(task_t *t, uint32_t phase, int nargs, int nresults)
     int base = lua_gettop(L) - nargs;
     lua_rawgeti(L, LUA_REGISTRYINDEX, b->on_error_ref);
     lua_insert(L, base);
+    uint32_t row = t->plugin_row; // of what waits meanwhile
     t->phase = phase;
+    t->plugin_row = 0;
     current_t saved = current_set(b, t, NULL);
     int rc = lua_pcall(L, nargs, nresults, base);
+    if (rc == LUA_ERRMEM || rc == LUA_ERRERR) // errors that no handler has seen
+        tell_where(b);
     current_restore(b, &saved);
     t->phase = before;
+    t->plugin_row = row;
     lua_remove(L, base);
     if (rc != 0) {
         size_t n = 0;

@@ -138,6 +138,8 @@ static int l_setting(lua_State *L)
                  {"config_redis_cluster", s->config_redis_cluster},
                  {"config_redis_password", s->config_redis_password},
                  {"config_redis_public_key", s->config_redis_public_key},
+                 {"plugin_fail_open", s->plugin_fail_open},
+                 {"trusted_plugins", s->trusted_plugins},
                  {"tracing_instrumentations", s->tracing_instrumentations},
                  {"tracing_sampling_rate", s->tracing_sampling_rate}};
     const struct {

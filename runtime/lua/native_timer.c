@@ -12,7 +12,8 @@ typedef struct lua_timer {
     list_t links; // bridge->timers
     bridge_t *bridge;
     uint64_t id;
-    uint64_t period_ms; // 0: once
+    uint64_t period_ms;  // 0: once
+    uint32_t plugin_row; // whose it is
     io_timer_t timer;
 } lua_timer_t;
 
@@ -26,11 +27,12 @@ static void timer_free(lua_timer_t *lt)
     free(lt);
 }
 
-static void run(bridge_t *b, uint64_t id, bool premature)
+static void run(bridge_t *b, uint64_t id, uint32_t plugin_row, bool premature)
 {
     task_t *t = task_begin(b, NULL, PHASE_TIMER);
     thread_t *th = task_enter(t);
     t->timer_id = id;
+    t->plugin_row = plugin_row;
     b->timers_running++;
     stat_fixed_add(SF_TIMERS_RUNNING, 1);
     lua_State *co = th->co;
@@ -46,6 +48,7 @@ static void on_due(io_timer_t *timer)
     lua_timer_t *lt = CONTAINER_OF(timer, lua_timer_t, timer);
     bridge_t *b = lt->bridge;
     uint64_t id = lt->id;
+    uint32_t plugin_row = lt->plugin_row;
     if (b->timers_running >= RUNNING_MAX) {
         log_write(LOG_ALERT, "[lua] %u lua_max_running_timers are not enough",
                   (unsigned)RUNNING_MAX);
@@ -56,7 +59,7 @@ static void on_due(io_timer_t *timer)
         io_timer_start(timer, lt->period_ms);
     else
         timer_free(lt);
-    run(b, id, false);
+    run(b, id, plugin_row, false);
 }
 
 // timer_start(id, delay_s, repeat) -> true | nil, why
@@ -75,6 +78,7 @@ static int l_timer_start(lua_State *L)
         return push_error(L, "too many pending timers");
     lua_timer_t *lt = mem_zalloc(sizeof *lt);
     lt->bridge = b;
+    lt->plugin_row = *b->plugin_row;
     lt->id = (uint64_t)id;
     lt->period_ms = repeats ? (uint64_t)(delay * 1000 + 0.5) : 0;
     list_init(&lt->links);
@@ -109,8 +113,9 @@ void timers_finish(bridge_t *b)
     for (unsigned n = b->timers_pending; n > 0 && !list_empty(&b->timers); n--) {
         lua_timer_t *lt = CONTAINER_OF(b->timers.next, lua_timer_t, links);
         uint64_t id = lt->id;
+        uint32_t plugin_row = lt->plugin_row;
         timer_free(lt);
-        run(b, id, true);
+        run(b, id, plugin_row, true);
     }
 }
 

@@ -174,6 +174,7 @@ script_result_t phases_enter_access(request_t *r)
     if (r->phases & PHASE_RESPONSE)
         r->buffering = true;
     t->phase = PHASE_ACCESS;
+    t->plugin_row = 0;
     int pushed = push_chain(t, CHAIN_ACCESS);
     if (pushed <= 0)
         return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;

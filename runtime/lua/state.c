@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "http/json.h"
 #include "io/tls.h"
+#include "core/quarantine.h"
 #include "core/stats.h"
 
 static const char *share_dir = "."; // set once by main, before any thread
@@ -37,7 +38,8 @@ __attribute__((used)) static const struct {
     int32_t (*json)(mg_str_t *why);
     double (*shared)(void);
     int32_t (*ai)(const void *plan, uint32_t *flags);
-} ffi_files = {mg_state, mg_json_open, mg_now, mg_ai_apply};
+    uint32_t *(*guard)(void);
+} ffi_files = {mg_state, mg_json_open, mg_now, mg_ai_apply, mg_plugin_running};
 
 static void add_functions(lua_State *L, const luaL_Reg *list)
 {
@@ -53,7 +55,7 @@ static int open_native(lua_State *L)
         native_request, native_respond, native_node, native_shdict, native_wait,
         native_timer,   native_socket,  native_udp,  native_crypto, native_regex,
         native_entity,  native_co,      native_file, native_ai,     native_upstream,
-        native_dns,     native_volume};
+        native_dns,     native_volume, native_guard};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
         add_functions(L, LISTS[i]);
@@ -125,6 +127,7 @@ static void bridge_init(bridge_t *b, worker_t *w)
     list_init(&b->cert_contexts);
     list_init(&b->timers);
     b->wall_us = clock_wall_us();
+    b->plugin_row = quarantine_running(w->index);
 }
 
 // ---- a state ----
@@ -146,6 +149,7 @@ static void bridge_close(bridge_t *b)
         list_unlink(&t->links);
         free(t);
     }
+    heap_dispose(b);
     lua_close(b->L);
     bridge_leave(b, before == b ? NULL : before);
     buf_dispose(&b->chunk_buf);
@@ -175,6 +179,7 @@ static bridge_t *bridge_open(worker_t *w, char *why, size_t why_cap)
         free(b);
         return NULL;
     }
+    heap_init(b);
     bridge_t *before = bridge_enter(b);
     open_libraries(b->L);
     int rc = run_boot(b, why, why_cap);

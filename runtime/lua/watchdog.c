@@ -1,17 +1,19 @@
-// Stops Lua code that runs for too long without waiting. A timer of the process's CPU time ticks; a tick that finds the budget
-// spent sets a hook, which raises an error at the next instruction. Compiled loops do not look at hooks, but code compiled while
-// the profiler is on looks at the profiler's flag: the same tick raises that, the loop falls back to the interpreter, the hook runs.
-// Not for code that blocks in a system call or catches every error: the master kills a worker whose heartbeat is stale.
-// Invariant: nothing but the tick is ever done outside of the budget's end, so that it costs nothing.
+// Stops plugins' code that runs for too long without waiting, or takes too much memory (heap.c tells). A timer of the process's CPU
+// time ticks; a tick that finds the budget spent sets a hook, which raises an error at the next instruction. Compiled loops do not
+// look at hooks, but code compiled while the profiler is on looks at the profiler's flag: the same tick raises that, the loop falls
+// back to the interpreter, the hook runs. Not for code that blocks in C: the master kills a worker whose heartbeat is stale.
+// Invariant: once stopped, a run is not Lua code of plugins any more: whatever catches the error meets it again.
 #include "lua/bridge.h"
 
 #include <luajit.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/time.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "lua/script.h"
 
 enum { TICK_MS = 20 };
 
@@ -28,16 +30,78 @@ static void on_sample(void *data, lua_State *L, int samples, int vmstate)
     (void)vmstate;
 }
 
-static void on_overrun(lua_State *L, lua_Debug *ar)
+// ---- the hook ----
+
+typedef enum origin {
+    ORIGIN_GUEST,
+    ORIGIN_OWN, // may take long for what plugins' code gives it: stopped as well, but let write the log then
+    ORIGIN_RUNNER, // calls plugins' code and takes its errors: never stopped
+} origin_t;
+
+static bool starts_with(const char *text, const char *with)
 {
-    (void)ar;
-    lua_sethook(L, NULL, 0, 0);
-    bridge_t *b = bridge_self();
-    unsigned ms = b->worker->settings->plugin_budget_ms;
-    // The next tick that finds it still running raises again.
-    b->run_started_us = clock_mono_us();
-    luaL_error(L, "ran for more than %d ms without waiting (plugin_budget)", (int)ms);
+    return strncmp(text, with, strlen(with)) == 0;
 }
+
+static origin_t origin_of(lua_State *L, lua_Debug *ar)
+{
+    const char *share = lua_share();
+    if (!lua_getinfo(L, "S", ar))
+        return ORIGIN_GUEST;
+    if (starts_with(ar->source, "=chain:"))
+        return ORIGIN_RUNNER;
+    if (ar->source[0] != '@' || !starts_with(ar->source + 1, share))
+        return ORIGIN_GUEST;
+    const char *path = ar->source + 1 + strlen(share);
+    if (strcmp(path, "/lualib/boot.lua") == 0)
+        return ORIGIN_RUNNER;
+    return starts_with(path, "/lualib/") || starts_with(path, "/plugins/") ? ORIGIN_OWN
+                                                                           : ORIGIN_GUEST;
+}
+
+static void unhook(bridge_t *b)
+{
+    lua_sethook(b->L, NULL, 0, 0);
+    b->stop = STOP_NOT;
+    b->stop_told = false;
+}
+
+// Garbage does not count: only what is in use after a collection. A quarter must be free then, or the next collection is near.
+static bool was_garbage(lua_State *L, bridge_t *b)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return b->heap.bytes + b->worker->settings->plugin_memory_bytes / 4 <= b->heap.soft;
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    bridge_t *b = bridge_self();
+    const settings_t *s = b->worker->settings;
+    // A tick during the collection may have made it a matter of time.
+    if (b->stop == STOP_MEMORY && !b->stop_told && was_garbage(L, b) &&
+        b->stop == STOP_MEMORY) {
+        unhook(b);
+        return;
+    }
+    origin_t origin = origin_of(L, ar);
+    if (origin == ORIGIN_RUNNER || (b->stop_told && origin == ORIGIN_OWN))
+        return;
+    b->stop_told = true;
+    if (b->stop == STOP_MEMORY)
+        luaL_error(L, "took more than %d kB of memory without waiting (plugin_memory)",
+                   (int)(s->plugin_memory_bytes / 1024));
+    luaL_error(L, "ran for more than %d ms without waiting (plugin_budget)",
+               (int)s->plugin_budget_ms);
+}
+
+static void hook(bridge_t *b, stop_t why)
+{
+    b->stop = why;
+    lua_sethook(b->running_L, on_hook, LUA_MASKCOUNT, 1);
+    raise(SIGPROF);
+}
+
+// ---- time ----
 
 // CPU time, and not only time, has gone by: a machine that is short of CPU makes nobody run away.
 static bool has_overrun(bridge_t *b)
@@ -65,8 +129,9 @@ static void on_tick(int signum)
         return;
     if (!has_overrun(b))
         return;
-    lua_sethook(b->running_L, on_overrun, LUA_MASKCOUNT, 1);
-    raise(SIGPROF);
+    // It may be in the gateway's own code since: that is stopped too.
+    b->stop_told = false;
+    hook(b, STOP_TIME);
 }
 
 static void set_timer(unsigned ms)
@@ -75,6 +140,26 @@ static void set_timer(unsigned ms)
                           .it_value = {.tv_usec = ms * 1000}};
     int rc = setitimer(ITIMER_VIRTUAL, &t, NULL);
     ASSERT(rc == 0, "a timer of CPU time is always to be had");
+}
+
+// ---- memory ----
+
+void watchdog_memory(bridge_t *b)
+{
+    ASSERT(b->running_L, "memory is limited while Lua code runs");
+    if (armed && b->stop == STOP_NOT)
+        hook(b, STOP_MEMORY);
+}
+
+// ---- life ----
+
+void watchdog_run_over(bridge_t *b)
+{
+    ASSERT(b->stop != STOP_NOT, "only a run that was stopped");
+    bool memory = b->stop == STOP_MEMORY;
+    unhook(b);
+    if (memory)
+        lua_gc(b->L, LUA_GCCOLLECT, 0);
 }
 
 void watchdog_start(bridge_t *b)
