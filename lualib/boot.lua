@@ -113,7 +113,20 @@ end
 -- A plugin's module: as it was read with the configuration, else from its directory.
 local function load_plugin(stem)
   local code = package.loaded["moongate.runloop.code"]
-  return code and code.load(stem) or load_first(PLUGIN_DIRS, stem)
+  local chunk = code and code.load(stem)
+  if chunk then
+    return chunk
+  end
+  local path, tried = find(PLUGIN_DIRS, stem)
+  if not path then
+    return tried
+  elseif path:sub(1, #share + 9) == share .. "/plugins/" then
+    return assert(loadfile(path))
+  end
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return require("moongate.runloop.confine").chunk(stem, text, path)
 end
 
 -- Modules of ours, plugins, and the module names of OpenResty and Kong that we provide ourselves.
@@ -222,26 +235,52 @@ end
 
 require("moongate.lua52").install(_G)
 
+-- Building so large a string is never part of compiled code: there no memory can be refused.
+string.rep = native.plain(string.rep) -- luacheck: ignore 122
+string.gsub = load_first(OWN, "guest/gsub")() -- luacheck: ignore 122
+-- The methods of strings are the gateway's too.
+getmetatable("").__metatable = false
+
 -- ---- errors ----
 
 local task = require "moongate.abi.task"
 local phase = require "moongate.abi.phase"
+local route = require "moongate.abi.route"
 
 local LOG_ERR, LOG_WARN = 4, 5
 
--- Message handler of every chain: says which plugin in which phase, and where.
-local function on_error(err)
-  local record = task.current()
-  local where = record and ('plugin "%s", %s phase: '):format(record.name, phase.name(phase.current()))
-    or ""
-  return where .. debug.traceback(tostring(err), 2)
+-- Text of an error value, whatever its __tostring does.
+local function text_of(err)
+  if type(err) == "string" then
+    return err
+  end
+  local ok, text = pcall(tostring, err)
+  return ok and type(text) == "string" and text or "(an error value of type " .. type(err) .. " without text)"
 end
+
+local function place()
+  local record = task.current()
+  if not record then
+    return ""
+  end
+  local at = phase.has_request() and route.route()
+  return ('plugin "%s", %s phase: (route "%s") '):format(record.name, phase.name(phase.current()),
+    at and (at.name or at.id) or "(none)")
+end
+
+-- Message handler of every chain: says which plugin in which phase, for which route, and where.
+local function on_error(err)
+  return place() .. debug.traceback(text_of(err), 2)
+end
+
+-- Errors that no handler sees: memory that was refused, an error in an error's text.
+local NO_HANDLER = { ["not enough memory"] = true, ["error in error handling"] = true }
 
 -- Runs a chain (or a timer's function) in the coroutine that C made; true when it ended well.
 local function run(fn, ...)
   local ok, err = xpcall(fn, on_error, ...)
   if not ok then
-    native.log(LOG_ERR, "[lua] " .. err)
+    native.log(LOG_ERR, "[lua] " .. (NO_HANDLER[err] and place() .. err or text_of(err)))
   end
   return ok
 end
@@ -263,16 +302,16 @@ do
     _G.kong = require "moongate.pdk"
   end
   local warned = {}
-  setmetatable(_G, {
-    __newindex = function(t, name, value)
-      rawset(t, name, value)
-      if not warned[name] and phase.current() ~= 0 and phase.current() ~= phase.INIT_WORKER then
-        warned[name] = true
-        native.log(LOG_WARN, debug.traceback("[lua] writing a global Lua variable ('" .. tostring(name)
-          .. "') which may lead to race conditions between concurrent requests", 2))
-      end
-    end,
-  })
+  local function set_global(t, name, value)
+    rawset(t, name, value)
+    if not warned[name] and phase.current() ~= 0 and phase.current() ~= phase.INIT_WORKER then
+      warned[name] = true
+      native.log(LOG_WARN, debug.traceback("[lua] writing a global Lua variable ('" .. tostring(name)
+        .. "') which may lead to race conditions between concurrent requests", 2))
+    end
+  end
+  setmetatable(_G, { __newindex = set_global })
+  require("moongate.runloop.confine").set_global = set_global
 end
 
 return {

@@ -64,6 +64,14 @@ function _M.get_shared()
   return shared[slot] or made(shared, slot)
 end
 
+function _M.set_shared(t)
+  local slot = state.slot
+  if slot > 0 then
+    C.mg_slot_used()
+    shared[slot] = t
+  end
+end
+
 -- A table of the request for modules of ours, keyed by the module's own table.
 function _M.get_extra(key)
   local slot = state.slot

@@ -129,6 +129,7 @@ local ARG = setmetatable({}, {
       response.set_chunk(chunk, value == true)
     end
   end,
+  __metatable = false,
 })
 
 function _M.fill(ngx)

@@ -105,7 +105,7 @@ local function set(_, key, value)
 end
 
 function _M.fill(ngx)
-  ngx.header = setmetatable({}, { __index = get, __newindex = set })
+  ngx.header = setmetatable({}, { __index = get, __newindex = set, __metatable = false })
   ngx.resp = {
     get_headers = function(max, raw)
       return _M.collect(lines, max, raw)

@@ -5,7 +5,7 @@ local shdict = require "moongate.abi.shdict"
 local _M = {}
 
 local methods = {}
-local META = { __index = methods }
+local META = { __index = methods, __gateway = true }
 
 local STORABLE = { string = true, number = true, boolean = true, ["nil"] = true }
 

@@ -37,7 +37,7 @@ end
 -- ---- TCP ----
 
 local tcp = {}
-local TCP = { __index = tcp }
+local TCP = { __index = tcp, __gateway = true }
 
 function _M.tcp()
   return setmetatable({ raw = socket.tcp() }, TCP)
@@ -205,7 +205,7 @@ end
 -- ---- UDP ----
 
 local udp = {}
-local UDP = { __index = udp }
+local UDP = { __index = udp, __gateway = true }
 
 function _M.udp()
   return setmetatable({ raw = socket.udp() }, UDP)

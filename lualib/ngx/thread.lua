@@ -7,7 +7,7 @@ local _M = {}
 -- ---- semaphores: waiters are ids of parked threads, in order ----
 
 local methods = {}
-local META = { __index = methods }
+local META = { __index = methods, __metatable = false }
 
 function _M.new_semaphore(n)
   if type(n or 0) ~= "number" or (n or 0) < 0 then

@@ -247,7 +247,7 @@ local function set(_, name, value)
 end
 
 function _M.fill(ngx)
-  ngx.var = setmetatable({}, { __index = get, __newindex = set })
+  ngx.var = setmetatable({}, { __index = get, __newindex = set, __metatable = false })
 end
 
 return _M

@@ -5,7 +5,7 @@ local task = require("moongate.abi.task")
 local phases = require("moongate.pdk.phases")
 
 local check, CONNECTION = phases.check, phases.CONNECTION
-local get_shared, get_plugin = task.get_shared, task.get_plugin
+local get_shared, get_plugin, set_shared = task.get_shared, task.get_plugin, task.set_shared
 
 -- kong.ctx.shared: a table of the request. phases: certificate to log.
 -- kong.ctx.plugin: a table of the request for this plugin alone. phases: certificate to log.
@@ -19,4 +19,13 @@ return setmetatable({}, {
       return get_shared()
     end
   end,
+  -- A field of this table would be every request's.
+  __newindex = function(_, key, value)
+    if key ~= "shared" or type(value) ~= "table" then
+      error("cannot set kong.ctx." .. tostring(key) .. ": set a field of kong.ctx.shared or kong.ctx.plugin", 2)
+    end
+    check(CONNECTION)
+    set_shared(value)
+  end,
+  __metatable = false,
 })

@@ -2,6 +2,7 @@
 -- that starts when the files have changed. A Lua state keeps the code that it began with.
 -- Not finding files on disk (boot.lua does, for what is not here).
 
+local confine = require "moongate.runloop.confine"
 local json = require "moongate.abi.json"
 local route = require "moongate.abi.route"
 
@@ -22,8 +23,7 @@ function _M.load(stem)
   if not file then
     return nil
   end
-  local chunk, err = loadstring(file.text, "@" .. file.path)
-  return chunk or error(err, 0)
+  return confine.chunk(stem, file.text, file.path)
 end
 
 return _M

@@ -3,10 +3,13 @@
 -- Invariant: a chain is function(slot); it sets task.running[slot] before each plugin.
 
 local conf = require "moongate.runloop.conf"
+local confine = require "moongate.runloop.confine"
+local guard = require "moongate.abi.guard"
 local json = require "moongate.abi.json"
 local ordering = require "moongate.runloop.ordering"
 local handlers = require "moongate.runloop.handlers"
 local phase = require "moongate.abi.phase"
+local response = require "moongate.abi.response"
 local route = require "moongate.abi.route"
 local task = require "moongate.abi.task"
 local bit = require "bit"
@@ -137,7 +140,7 @@ local function choose(generation, at)
         conf.get(first)
         out[#out + 1] = { record = first, handler = first.handler }
       else
-        out[#out + 1] = { pick = picker(list), handler = first.handler }
+        out[#out + 1] = { pick = picker(list), handler = first.handler, first = first }
       end
       out[#out].name, out[#out].ordering = name, wish_of(list)
       -- rewrite and certificate run before anybody is authenticated: the global instance only.
@@ -155,12 +158,49 @@ local function report(err)
   native.log(LOG_ERR, "[lua] " .. err)
 end
 
+-- The row by which C knows the plugin of this record, or nil when it is one of ours: what of it is killed together is switched
+-- off together, a file's plugin as a whole and of snippets one instance.
+local function row_of(record)
+  local name = record.name
+  if record.handler.SNIPPETS then
+    name = ("%s (%s)"):format(name, record.instance_name or record.id)
+  elseif not confine.is_operators(name) then
+    return nil
+  end
+  local row = guard.row(name)
+  return row > 0 and row or nil
+end
+
+local UNAVAILABLE = 503
+
+-- In the stead of a plugin that is switched off and without which requests do not pass.
+local function refuse(record, name)
+  if phase.current() == phase.ACCESS or phase.current() == phase.REWRITE then
+    return response.error(UNAVAILABLE)
+  end
+  error(("plugin \"%s\" is switched off, its %s phase cannot run"):format(record.name, name), 0)
+end
+
+-- The call, told to C while it lasts; nothing when the plugin is switched off and requests pass without it.
+local function watched(i, row, call, name, record)
+  local text = ("if off[%d] == 0 then running[0] = %d %s running[0] = 0"):format(row, row, call)
+  if name ~= "log" and not confine.is_listed("plugin_fail_open", record.name) then
+    text = text .. (" else refuse(r%d, %q)"):format(i, name)
+  end
+  return text .. " end"
+end
+
 local CALL = "f%d(h%d, c%d)"
 local GUARDED = "do local ok, err = xpcall(f%d, on_error, h%d, c%d) if not ok then report(err) end end"
 
 -- Statements of entry number i in a phase; `guarded`: an error stops this plugin only.
 local function statements(i, entry, name, guarded)
   local call = (guarded and GUARDED or CALL):format(i, i, i)
+  local record = entry.record or entry.first
+  local row = row_of(record)
+  if row then
+    call = watched(i, row, call, name, record)
+  end
   local lines = {}
   if entry.pick then
     lines[1] = ("local r%d = p%d()"):format(i, i)
@@ -176,7 +216,7 @@ local function statements(i, entry, name, guarded)
 end
 
 local function generate(entries, name, guarded)
-  local head = { "local E, cur, wants, phase, on_error, report = ..." }
+  local head = { "local E, cur, wants, phase, on_error, report, off, running, refuse = ..." }
   local body = { "return function(slot)" }
   for i, entry in ipairs(entries) do
     if entry.pick then
@@ -196,7 +236,8 @@ end
 local function part(entries, name, guarded, on_error)
   local source = generate(entries, name, guarded)
   local chunk = assert(loadstring(source, "=chain:" .. name))
-  return chunk(entries, task.running, task.wants, phase.number(name), on_error, report)
+  return chunk(entries, task.running, task.wants, phase.number(name), on_error, report, guard.off,
+    guard.running, refuse)
 end
 
 local function join(first, second)

@@ -4,6 +4,7 @@
 -- Not a jail for hostile code: an operator writes it.
 
 local sandbox = require "moongate.util.sandbox"
+local safe_xpcall = require("moongate.guest.environment").safe_xpcall
 local views = require "moongate.snippets.views"
 
 local _M = {}
@@ -13,7 +14,8 @@ _M.PHASES = { "certificate", "rewrite", "access", "header_filter", "body_filter"
 local extra -- kong, ngx and require for snippets; made when the first one is compiled in the gateway
 
 local function environment()
-  extra = extra or { kong = views.of_kong(kong), ngx = views.of_ngx(ngx), require = views.require }
+  extra = extra or { kong = views.of_kong(kong), ngx = views.of_ngx(ngx), require = views.require,
+    xpcall = safe_xpcall(require("moongate.abi.guard").stopped) }
   return extra
 end
 
@@ -59,7 +61,8 @@ end
 function _M.handler(plugin, priority)
   local exchange = require "moongate.abi.exchange"
   local loaded = setmetatable({}, { __mode = "k" }) -- conf -> phase -> functions
-  local handler = { PRIORITY = priority, VERSION = "3.14.0", OPTIONAL = { body_filter = true } }
+  local handler = { PRIORITY = priority, VERSION = "3.14.0", OPTIONAL = { body_filter = true },
+    SNIPPETS = true }
 
   local function run(conf, phase)
     local of_conf = loaded[conf]

@@ -3,6 +3,8 @@
 -- Not the rest of a snippet's environment (util/sandbox).
 -- Invariant: a snippet that assigns to a module changes nobody else's.
 
+local copy = require "moongate.guest.copy"
+
 local _M = {}
 
 local function refuse(_, name)
@@ -15,8 +17,10 @@ local function view(source, open, assign)
   return setmetatable({}, {
     __index = function(_, name)
       local value = source[name]
-      if type(value) ~= "table" or open and open[name] then
+      if type(value) ~= "table" or open and open[name] or copy.is_locked(value) then
         return value
+      elseif copy.is_locked(getmetatable(value)) then
+        return copy.of(value) -- marked by what its metatable is
       end
       local known = views[value]
       if not known then
@@ -35,7 +39,7 @@ end
 
 _M.view = view
 
-local REQUEST_OWN = { ctx = true, header = true, var = true, arg = true, null = true, shared = true }
+local REQUEST_OWN = { ctx = true, header = true, var = true, arg = true, null = true }
 
 -- The view of ngx; assignments that mean the request go through.
 function _M.of_ngx(ngx)

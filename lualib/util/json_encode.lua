@@ -12,7 +12,9 @@ local sort = table.sort
 local MAX_DEPTH = 200
 local EXACT_INTEGER = 2 ^ 63
 
-local array_mt = { __name = "json.array" }
+local array_mt = setmetatable({ __name = "json.array" }, { __metatable = false, __newindex = function()
+  error("the metatable of JSON arrays cannot be changed", 2)
+end })
 
 local ESCAPES = {
   ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f",

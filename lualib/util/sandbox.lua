@@ -49,7 +49,12 @@ end
 -- The function of a chunk, which sees the standard library and the members of `extra`; or nil and
 -- what is wrong with it. name: for messages. own_globals: what it sets as a global is kept, for it alone.
 function _M.compile(text, name, extra, own_globals)
-  return load(text, "=" .. name, "t", environment(extra, own_globals))
+  local chunk, err = load(text, "=" .. name, "t", environment(extra, own_globals))
+  if chunk then
+    -- Where code is not compiled, memory can be refused and every instruction be stopped.
+    jit.off(chunk, true)
+  end
+  return chunk, err
 end
 
 -- The functions of a module that only read: those named get_... or is_....

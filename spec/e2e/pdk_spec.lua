@@ -46,7 +46,7 @@ describe("the PDK", function()
   setup(function()
     gw, up = site.start({
       more = MORE,
-      settings = { plugin_dirs = ROOT .. "/spec/e2e" },
+      settings = { plugin_dirs = ROOT .. "/spec/e2e", trusted_plugins = "probe" },
       env = { PROBE_SECRET = "hidden" },
     })
   end)
@@ -365,7 +365,7 @@ describe("the PDK behind a trusted proxy", function()
   setup(function()
     gw, up = site.start({
       more = MORE,
-      settings = { plugin_dirs = ROOT .. "/spec/e2e", trusted_ips = "127.0.0.1" },
+      settings = { plugin_dirs = ROOT .. "/spec/e2e", trusted_plugins = "probe", trusted_ips = "127.0.0.1" },
     })
   end)
 

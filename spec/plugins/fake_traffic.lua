@@ -54,6 +54,7 @@ local function stub_more(self, fake)
   function node.now() return self.now end
   node.update_time = function() end
   package.loaded["moongate.abi.response"].whole = function() return not fake.broken end
+  package.loaded["moongate.abi.guard"] = { stopped = function() return false end }
   package.loaded["moongate.abi.json"] = { decode = cjson.decode, null = cjson.null }
   package.loaded["moongate.abi.crypto"] = {
     sha256 = function(s) return "sha256 of " .. s end,

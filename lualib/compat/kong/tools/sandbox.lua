@@ -7,7 +7,7 @@ local _M = {
   configuration = { enabled = true, sandbox_enabled = true, requires = {}, environment = {} },
 }
 
-local SAFE = [[_VERSION assert error getmetatable ipairs next pairs pcall print rawequal rawget rawset select
+local SAFE = [[_VERSION assert error ipairs next pairs pcall print rawequal rawget select
   setmetatable tonumber tostring type unpack xpcall bit coroutine math string table]]
 local SAFE_OS = { "clock", "date", "difftime", "time" }
 
@@ -28,6 +28,17 @@ local function safe_environment(extra)
     env[name] = copy(_G[name])
   end
   env.bit = copy(require("bit"))
+  env.string.dump = nil
+  -- The metatable of strings is everybody's.
+  env.getmetatable = function(value)
+    return type(value) == "table" and getmetatable(value) or nil
+  end
+  env.rawset = function(t, key, value)
+    if type(t) == "table" and getmetatable(t) == false then
+      error("rawset: this table is the gateway's", 2)
+    end
+    return rawset(t, key, value)
+  end
   env.os = {}
   for _, name in ipairs(SAFE_OS) do
     env.os[name] = os[name]
