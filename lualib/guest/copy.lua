@@ -46,6 +46,35 @@ function copy(value, seen)
   return meta and setmetatable(out, copy_metatable(meta, seen)) or out
 end
 
+-- A table that stands for the object: its methods are called with the object itself, its fields read as they are
+-- then. What is set stays here. For objects with a state, which a copy would not share.
+function _M.proxy(object)
+  return setmetatable({}, {
+    __index = function(t, key)
+      local member = object[key]
+      if type(member) == "table" and not is_locked(member) then
+        member = _M.proxy(member)
+      elseif type(member) == "function" then
+        local method = member
+        member = function(self, ...)
+          if self == t then
+            return method(object, ...)
+          end
+          return method(self, ...)
+        end
+      else
+        return member
+      end
+      rawset(t, key, member)
+      return member
+    end,
+    __call = function(_, ...)
+      return object(...)
+    end,
+    __metatable = false,
+  })
+end
+
 -- A copy of the table, or the value itself when it is none.
 function _M.of(value)
   return copy(value, {})

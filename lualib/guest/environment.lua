@@ -162,8 +162,21 @@ local function add_require(env, name, standard)
     end }) }
 end
 
--- Entities are one table for all requests: a plugin gets copies.
-local function copy_entities(pdk)
+local OBJECTS = { "cache", "core_cache", "db", "dns", "tracing", "configuration" } -- of kong, with a state
+
+-- `kong` for one plugin. Entities are one table for all requests: it gets copies.
+local function pdk_of(kong)
+  local flat = {}
+  for name, member in pairs(kong) do
+    flat[name] = member
+  end
+  for _, name in ipairs(OBJECTS) do
+    flat[name] = nil
+  end
+  local pdk = copy.of(flat)
+  for _, name in ipairs(OBJECTS) do
+    pdk[name] = kong[name] and copy.proxy(kong[name])
+  end
   for space, names in pairs({ router = { "get_route", "get_service" }, client = { "get_consumer", "get_credential" } }) do
     for _, name in ipairs(names) do
       local get = pdk[space][name]
@@ -172,6 +185,7 @@ local function copy_entities(pdk)
       end
     end
   end
+  return pdk
 end
 
 -- A table of globals for the plugin of that name. tools: {plain=, stopped=, warn_global=} (abi/guard, boot.lua).
@@ -187,8 +201,7 @@ function _M.new(name, tools)
   env.collectgarbage = safe_collectgarbage
   add_fenv(env)
   add_load(env)
-  env.ngx, env.kong = copy.of(ngx), copy.of(kong)
-  copy_entities(env.kong)
+  env.ngx, env.kong = copy.of(ngx), pdk_of(kong)
   env._G = env
   add_require(env, name, { _G = env, string = env.string, table = env.table, math = env.math, bit = env.bit,
     coroutine = env.coroutine, os = env.os, io = env.io, ngx = env.ngx })

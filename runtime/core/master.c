@@ -26,7 +26,6 @@
 #include "core/health.h"
 #include "core/last_good.h"
 #include "core/node.h"
-#include "core/quarantine.h"
 #include "core/shdict.h"
 #include "core/stats.h"
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "core/master.h"
+#include "core/quarantine.h"
 #include "core/watcher.h"
 
 enum {

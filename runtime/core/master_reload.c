@@ -5,7 +5,6 @@
 #include "base/notify.h"
 #include "core/config_state.h"
 #include "core/master_impl.h"
-#include "core/quarantine.h"
 #include "core/stats.h"
 
 static void adopt(master_t *m)

@@ -13,7 +13,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/master_impl.h"
-#include "core/quarantine.h"
 #include "core/stats.h"
 
 enum {

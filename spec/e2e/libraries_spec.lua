@@ -53,7 +53,7 @@ describe("the table of libraries", function()
   local gw, up
 
   setup(function()
-    gw, up = script.start()
+    gw, up = script.start({ settings = { trusted_plugins = "script" } })
   end)
 
   teardown(function()
@@ -137,7 +137,7 @@ describe("a body read as a socket", function()
   local gw, up
 
   setup(function()
-    gw, up = script.start()
+    gw, up = script.start({ settings = { trusted_plugins = "script" } })
   end)
 
   teardown(function()
@@ -209,7 +209,7 @@ end)
 
 describe("OpenSSL's handles", function()
   it("are given of requests and sockets with TLS, and refused of others", function()
-    local gw, up = script.start({ tls = true })
+    local gw, up = script.start({ tls = true, settings = { trusted_plugins = "script" } })
     local peer = upstream.start({ tls = true })
     local text = [[
       local handles = require "resty.openssl.auxiliary.nginx"

@@ -155,6 +155,7 @@ describe("TLS to an upstream", function()
     local up = serve(certs.make("unknown", { "upstream.test" }, { signer = other }), { verify = { "peer" } })
     local alice, bob = certs.pair("alice.test"), certs.pair("bob.test")
     local gw = start({
+      settings = { ca_file = certs.ca(), trusted_plugins = "dress" },
       config = {
         ["kong.yaml"] = site({ { name = "app", up = up } },
           ("plugins:\n- name: dress\n  config: {alice: %q, bob: %q, ca: %q}\n"):format(
