@@ -47,13 +47,18 @@ function copy(value, seen)
 end
 
 -- A table that stands for the object: its methods are called with the object itself, its fields read as they are
--- then. What is set stays here. For objects with a state, which a copy would not share.
-function _M.proxy(object)
+-- then. For objects with a state, which a copy would not share. assign: what setting a field does; nil: it stays here.
+function _M.proxy(object, assign)
+  local made = {} -- not in the table itself: there they could be replaced
   return setmetatable({}, {
     __index = function(t, key)
-      local member = object[key]
+      local member = made[key]
+      if member ~= nil then
+        return member
+      end
+      member = object[key]
       if type(member) == "table" and not is_locked(member) then
-        member = _M.proxy(member)
+        member = _M.proxy(member, assign)
       elseif type(member) == "function" then
         local method = member
         member = function(self, ...)
@@ -65,12 +70,13 @@ function _M.proxy(object)
       else
         return member
       end
-      rawset(t, key, member)
+      made[key] = member
       return member
     end,
     __call = function(_, ...)
       return object(...)
     end,
+    __newindex = assign,
     __metatable = false,
   })
 end

@@ -163,6 +163,7 @@ local function add_require(env, name, standard)
 end
 
 local OBJECTS = { "cache", "core_cache", "db", "dns", "tracing", "configuration" } -- of kong, with a state
+_M.OBJECTS = OBJECTS
 
 -- `kong` for one plugin. Entities are one table for all requests: it gets copies.
 local function pdk_of(kong)

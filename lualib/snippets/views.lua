@@ -4,6 +4,7 @@
 -- Invariant: a snippet that assigns to a module changes nobody else's.
 
 local copy = require "moongate.guest.copy"
+local environment = require "moongate.guest.environment"
 
 local _M = {}
 
@@ -12,11 +13,12 @@ local function refuse(_, name)
 end
 
 -- A table that reads `source` and gives views of the tables in it. open: names of tables handed out as they are.
-local function view(source, open, assign)
+-- instead: what stands for others, by name.
+local function view(source, open, assign, instead)
   local views = setmetatable({}, { __mode = "k" }) -- by table: what a name stands for may change
   return setmetatable({}, {
     __index = function(_, name)
-      local value = source[name]
+      local value = instead and instead[name] or source[name]
       if type(value) ~= "table" or open and open[name] or copy.is_locked(value) then
         return value
       elseif copy.is_locked(getmetatable(value)) then
@@ -48,12 +50,16 @@ function _M.of_ngx(ngx)
       refuse(nil, name)
     end
     ngx[name] = value
-  end)
+  end, { shared = ngx.shared and copy.proxy(ngx.shared, refuse) })
 end
 
 -- kong.ctx hands the request's tables out itself.
 function _M.of_kong(kong)
-  return view(kong, { ctx = true })
+  local objects = {}
+  for _, name in ipairs(environment.OBJECTS) do
+    objects[name] = kong[name] and copy.proxy(kong[name], refuse)
+  end
+  return view(kong, { ctx = true }, nil, objects)
 end
 
 local MODULES = { ["cjson"] = true, ["cjson.safe"] = true, ["kong.tools.cjson"] = true, ["kong.tools.string"] = true,
