@@ -215,6 +215,15 @@ int32_t mg_up_tls_cert(struct tls_cert *cert);
 int32_t mg_up_tls_store(struct x509_store_st *store);
 int32_t mg_up_tls_depth(int32_t depth);
 
+// The client's handshake that the certificate phase decides on; MG_NO_REQUEST elsewhere. MG_FAILED with *why.
+int32_t mg_hello_clear_cert(void);
+int32_t mg_hello_chain(struct stack_st_X509 *chain, mg_str_t *why);
+int32_t mg_hello_key(struct evp_pkey_st *key, mg_str_t *why);
+// Asks the client for a certificate; authorities (NULL: none) are named to it, and with `trust` judge it.
+int32_t mg_hello_ask_client(const struct stack_st_X509 *authorities, int32_t trust,
+                            int32_t depth);
+int32_t mg_hello_no_resumption(void);
+
 // ---- the usual AI request (abi_ai.c) ----
 enum { MG_AI_DECLINED = 1, MG_AI_NEEDS_BODY = 2 };
 enum { MG_AI_STREAM = 1, MG_AI_USAGE_ASKED = 2, MG_AI_LOGGED = 4 };

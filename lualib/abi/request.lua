@@ -80,6 +80,9 @@ _M.clear_header = headers.clearer(C.MG_FROM_CLIENT)
 _M.set_method = native.set_method
 -- true, version, cipher, sni on a TLS connection; false otherwise.
 _M.tls = native.tls
+_M.tls_client_chain = native.tls_client_chain -- the client's certificates as PEM, or nil
+_M.tls_client_verify = native.tls_client_verify -- "NONE", "SUCCESS", "FAILED:reason"
+_M.set_tls_client_verify = native.set_tls_client_verify
 _M.tls_handle = native.tls_handle -- OpenSSL's SSL * of the connection, or nil
 -- {unnamed = {[0] = whole, ...}, named = {name = text}} of the route's regex path, or nil.
 _M.captures = native.captures

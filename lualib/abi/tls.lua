@@ -87,4 +87,41 @@ function _M.set_upstream_depth(depth)
   return C.mg_up_tls_depth(depth) == C.MG_OK
 end
 
+-- The client's handshake that is under way (certificate phase) ------------------------------------
+
+local NONE_HERE = "no TLS handshake of a client is under way here"
+
+-- true; or nil and why.
+local function done(code)
+  if code == C.MG_OK then
+    return true
+  end
+  return nil, code == C.MG_NO_REQUEST and NONE_HERE or text(str[0])
+end
+
+local function as_chain(chain)
+  return chain and ffi.cast("struct stack_st_X509 *", chain)
+end
+
+function _M.hello_clear_certificate()
+  return done(C.mg_hello_clear_cert())
+end
+
+function _M.hello_chain(chain)
+  return done(C.mg_hello_chain(as_chain(chain), str))
+end
+
+function _M.hello_key(key)
+  return done(C.mg_hello_key(key, str))
+end
+
+-- authorities: a chain, or nil. depth: nil: they are only named to the client; a number: they judge, too.
+function _M.hello_ask_client(authorities, depth)
+  return done(C.mg_hello_ask_client(as_chain(authorities), depth and 1 or 0, depth or 0))
+end
+
+function _M.hello_no_resumption()
+  return done(C.mg_hello_no_resumption())
+end
+
 return _M

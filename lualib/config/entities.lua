@@ -449,10 +449,18 @@ M.certificates = entity {
   entity_checks = { { mutually_required = { "cert_alt", "key_alt" } } },
 }
 
+-- "*" is the certificate of names that no other fits, and of clients that send none.
+local function check_sni_name(name)
+  if name == "*" then
+    return true
+  end
+  return address.check_sni(name)
+end
+
 M.snis = entity {
   name = "snis", key = "name",
   fields = {
-    { name = typedefs.sni { required = true, unique = true } },
+    { name = typedefs.sni { required = true, unique = true, custom_validator = check_sni_name } },
     { certificate = foreign("certificates", { required = true }) },
   },
 }

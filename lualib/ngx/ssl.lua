@@ -6,10 +6,9 @@ local request = require "moongate.abi.request"
 local tls = require "moongate.abi.tls"
 local missing = require "moongate.ngx.missing"
 
-local M = missing.module("ngx.ssl", "set_cert set_priv_key set_der_cert set_der_priv_key clear_certs verify_client "
-  .. "get_client_random get_server_random get_session_master_key export_keying_material export_keying_material_early "
-  .. "get_upstream_ssl_pointer raw_server_addr raw_client_addr server_port",
-  "no Lua runs in the handshake; certificates are configuration")
+local M = missing.module("ngx.ssl",
+  "get_client_random get_server_random get_session_master_key export_keying_material "
+  .. "export_keying_material_early get_upstream_ssl_pointer", "nothing here derives keys of a connection")
 
 M.SSL3_VERSION, M.TLS1_VERSION, M.TLS1_1_VERSION = 0x0300, 0x0301, 0x0302
 M.TLS1_2_VERSION, M.TLS1_3_VERSION = 0x0303, 0x0304
@@ -73,5 +72,67 @@ function M.get_req_ssl_pointer()
   end
   return pointer
 end
+
+-- The client's handshake: certificate phase of plugins -------------------------------------------
+
+-- Takes away what was picked by name.
+function M.clear_certs()
+  return tls.hello_clear_certificate()
+end
+
+function M.set_cert(chain)
+  if not tls.is_chain(chain) then
+    return nil, "bad cert: what parse_pem_cert returns is expected"
+  end
+  return tls.hello_chain(chain)
+end
+
+function M.set_priv_key(key)
+  if not tls.is_key(key) then
+    return nil, "bad key: what parse_pem_priv_key returns is expected"
+  end
+  return tls.hello_key(key)
+end
+
+local function parse_then(parse, use)
+  return function(bytes)
+    local object, err = parse(bytes)
+    if not object then
+      return nil, err
+    end
+    return use(object)
+  end
+end
+
+M.set_der_cert = parse_then(M.parse_der_cert, M.set_cert)
+M.set_der_priv_key = parse_then(M.parse_der_priv_key, M.set_priv_key)
+
+-- Asks for a certificate that these authorities judge (ngx.var.ssl_client_verify); none: any is taken.
+function M.verify_client(ca_certs, depth)
+  if ca_certs ~= nil and not tls.is_chain(ca_certs) then
+    return nil, "bad ca_certs: what parse_pem_cert returns is expected"
+  end
+  return tls.hello_ask_client(ca_certs, ca_certs and (depth or 1))
+end
+
+local function binary(ip)
+  local bytes = ip:gsub("(%d+)%.?", function(n)
+    return string.char(tonumber(n))
+  end)
+  return bytes
+end
+
+local function raw_address(get)
+  return function()
+    local ip = get()
+    if ip:find(":", 1, true) then
+      return nil, "IPv6 addresses are text only: kong.client.get_ip"
+    end
+    return binary(ip), "inet"
+  end
+end
+
+M.raw_client_addr, M.raw_server_addr = raw_address(request.peer_ip), raw_address(request.server_addr)
+M.server_port = request.port
 
 return M

@@ -38,6 +38,13 @@ local function latency(which)
 end
 
 local GET = {
+  ssl_client_verify = function()
+    return request.tls_client_verify()
+  end,
+  ssl_client_raw_cert = function()
+    local chain = request.tls_client_chain()
+    return chain and (chain:match("^.-%-%-%-%-%-END CERTIFICATE%-%-%-%-%-\n"))
+  end,
   args = function()
     return exchange.query()
   end,

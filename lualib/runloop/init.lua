@@ -81,7 +81,7 @@ function _M.forget_plugins()
   started, configured = {}, {}
 end
 
--- Called by C with the generation's number. {phases = {name = mask}, access, response,
+-- Called by C with the generation's number. {phases = {name = mask}, certificate, access, response,
 -- header_filter, body_filter, log = chains by route index + 1, compile(index + 1), forget()}, or
 -- nil, why.
 function _M.install(number)
@@ -92,7 +92,7 @@ function _M.install(number)
   local routes = route.count("route")
   local out = {
     phases = generation.phases,
-    access = {}, response = {}, header_filter = {}, body_filter = {}, log = {},
+    certificate = {}, access = {}, response = {}, header_filter = {}, body_filter = {}, log = {},
   }
   on_error = on_error or _M.on_error
   function out.compile(at)

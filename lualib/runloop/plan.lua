@@ -301,15 +301,6 @@ local function in_phase(number, fn)
   end
 end
 
-local function if_tls(fn)
-  local tls = native.tls
-  return fn and function(slot)
-    if tls() then
-      fn(slot)
-    end
-  end
-end
-
 local function then_logged(fn)
   return fn and function(slot)
     fn(slot)
@@ -317,20 +308,20 @@ local function then_logged(fn)
   end
 end
 
--- Makes the chains of route `index` (0-based; nil: no route): {access=, response=, header_filter=,
--- body_filter=, log=}, each a function or false.
+-- Makes the chains of route `index` (0-based; nil: no route): {certificate=, access=, response=,
+-- header_filter=, body_filter=, log=}, each a function or false. A handshake knows no route.
 function _M.build(generation, index, on_error)
   local at = { route = index }
   if index then
     at.service, at.protocols = native.route_info(index)
   end
   local entries = choose(generation, at)
-  local certificate = chain(globals(entries, "certificate"), "certificate", false, on_error)
+  local certificate = not index and chain(globals(entries, "certificate"), "certificate", false, on_error)
   local rewrite = chain(globals(entries, "rewrite"), "rewrite", false, on_error)
   local access = index and chain(having(entries, "access"), "access", false, on_error)
   local out = {
-    access = join(join(if_tls(in_phase(phase.CERTIFICATE, certificate)),
-      in_phase(phase.REWRITE, rewrite)), access) or false,
+    certificate = certificate or false,
+    access = join(in_phase(phase.REWRITE, rewrite), access) or false,
   }
   for _, name in ipairs({ "response", "header_filter", "body_filter" }) do
     out[name] = chain(having(entries, name), name, false, on_error) or false

@@ -9,6 +9,7 @@
 #include "core/conn.h"
 #include "core/redact.h"
 #include "http/uri.h"
+#include "io/hello.h"
 #include "io/sock.h"
 
 enum { QUERY_ARGS_MAX = 100 };
@@ -209,7 +210,9 @@ static void put_tls(buf_t *b, const request_t *r)
     buf_putc(b, '{');
     put_str(b, "version", str_from(sock_tls_version(r->conn->sock)));
     put_str(b, "cipher", str_from(sock_tls_cipher(r->conn->sock)));
-    put_str(b, "client_verify", STR("NONE"));
+    bool told = r->client_verify.n > 0;
+    put_str(b, "client_verify",
+            told ? r->client_verify : str_from(sock_client_verdict(r->conn->sock)));
     buf_putc(b, '}');
 }
 

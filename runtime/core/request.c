@@ -149,7 +149,7 @@ static void redirect_to_https(request_t *r)
 static void run_plugins(request_t *r)
 {
     r->state = REQ_PLUGINS;
-    const uint32_t chain = PHASE_CERTIFICATE | PHASE_REWRITE | PHASE_ACCESS;
+    const uint32_t chain = PHASE_REWRITE | PHASE_ACCESS;
     script_result_t result = SCRIPT_DONE;
     if (r->phases & chain)
         result = r->worker->script->enter_access(r);

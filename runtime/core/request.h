@@ -114,6 +114,8 @@ struct request {
     str_t forwarded_proto, forwarded_host, forwarded_path; // what a trusted peer said, or empty
     body_t body;
 
+    str_t client_verify; // what a plugin says of the client's certificate; empty: nothing
+
     // Routing.
     const route_match_t *captured; // what the route's regex captured, or NULL
     const route_t *route;          // NULL: none

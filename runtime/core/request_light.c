@@ -111,7 +111,7 @@ static void copy(pack_t *p, request_t *r)
                             &r->forwarded_proto,  &r->forwarded_host, &r->forwarded_path,
                             &r->up.host,          &r->up.host_header, &r->up.method,
                             &r->up.sni,           &r->log_fields,     &r->exit_reason,
-                            &r->new_body};
+                            &r->new_body,         &r->client_verify};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         put_str(p, texts[i]);
 }
@@ -136,7 +136,7 @@ static void drop(request_t *r)
     upstream_request_t *up = &r->up;
     r->head.headers = r->headers = r->upstream_headers = (headers_t){0};
     r->head.method_name = r->head.target = r->head.raw_path = r->head.host = r->method = none;
-    r->head.query = r->new_body = (str_t){0};
+    r->head.query = r->new_body = r->client_verify = (str_t){0};
     r->path = r->forwarded_proto = r->forwarded_host = r->forwarded_path = r->log_fields = none;
     up->host = up->host_header = up->method = up->path = up->sni = none;
     up->query = (str_t){0};

@@ -18,6 +18,17 @@ static void none_worker(worker_t *w)
     (void)w;
 }
 
+static script_result_t none_enter_certificate(hello_t *h)
+{
+    (void)h;
+    return SCRIPT_DONE;
+}
+
+static void none_abort_certificate(hello_t *h)
+{
+    (void)h;
+}
+
 static script_result_t none_enter_access(request_t *r)
 {
     (void)r;
@@ -53,6 +64,8 @@ const script_t script_none = {
     .install = none_install,
     .finish = none_worker,
     .close = none_worker,
+    .enter_certificate = none_enter_certificate,
+    .abort_certificate = none_abort_certificate,
     .enter_access = none_enter_access,
     .enter = none_enter,
     .body_filter = none_body_filter,

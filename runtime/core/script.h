@@ -9,6 +9,7 @@
 typedef struct request request_t;
 typedef struct generation generation_t;
 typedef struct worker worker_t;
+typedef struct hello hello_t;
 
 typedef enum script_result {
     SCRIPT_DONE, // the chain ended normally; go on
@@ -25,7 +26,11 @@ typedef struct script {
     void (*finish)(worker_t *w);
     void (*close)(worker_t *w); // cancels what still waits, frees the states
 
-    // Certificate+rewrite+access as one chain. May wait.
+    // The certificate phase of a client's handshake (hello.h). May wait: hello_end is called by the script then.
+    script_result_t (*enter_certificate)(hello_t *h);
+    // The handshake has ended while its phase waits: cancels the wait.
+    void (*abort_certificate)(hello_t *h);
+    // Rewrite+access as one chain. May wait.
     script_result_t (*enter_access)(request_t *r);
     // Must not wait: response (whole body in r->collected), header_filter, log.
     script_result_t (*enter)(request_t *r, uint32_t phase);

@@ -16,6 +16,7 @@
 #include "core/conn.h"
 #include "core/control.h"
 #include "core/file.h"
+#include "core/hello.h"
 #include "core/identity.h"
 #include "core/node.h"
 #include "core/peer.h"
@@ -208,6 +209,8 @@ static void listen_on(worker_t *w, int fd, bool tls, void (*accept)(void *, sock
                          .plain_answer = PLAIN_ANSWER,
                          .on_accept = accept,
                          .on_tls_error = on_tls_error,
+                         .on_hello = hello_begin,
+                         .on_hello_gone = hello_gone,
                          .arg = w};
     ASSERT(w->n_listeners < sizeof w->listeners / sizeof w->listeners[0], "too many listeners");
     w->listeners[w->n_listeners++] = listener_start(w->loop, &o);
@@ -297,6 +300,7 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     w->heartbeat = o->heartbeat;
     list_init(&w->conns);
     list_init(&w->requests);
+    list_init(&w->hellos);
     io_timer_init(&w->beat_timer, w->loop, beat);
     io_timer_init(&w->drain_timer, w->loop, on_drain_deadline);
     streams_init(w);

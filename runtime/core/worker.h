@@ -49,6 +49,7 @@ struct worker {
     char node_id[37];
     list_t conns;    // conn_t.links
     list_t requests; // request_t.links
+    list_t hellos;   // hello_t.links: handshakes that plugins hold
     unsigned n_conns, n_requests;
     uint64_t requests_total;
     bool draining;     // answer Connection: close, accept no more keep-alive

@@ -167,6 +167,8 @@ static void accepted(listener_t *k, int fd, const addr_t *peer)
     *h = (handshake_t){.k = k, .s = s};
     list_push_back(&k->handshakes, &h->links);
     pump_begin(s, k->o.tls, (str_t){0}, k->o.handshake_timeout_ms, on_handshake, h);
+    if (k->o.on_hello)
+        pump_ask(s, k->o.on_hello, k->o.on_hello_gone, k->o.arg);
 }
 
 // One connection. False when there is none to be had now.

@@ -97,6 +97,8 @@ void *sock_tls_handle(const sock_t *s);
 
 // ---- listening ----
 typedef struct listener listener_t;
+// What on_hello says of a client's handshake (io/hello.h).
+typedef enum hello_result { HELLO_GO, HELLO_REFUSED, HELLO_HELD } hello_result_t;
 typedef struct listener_opts {
     int fd;                        // bound and listening (listen_bind); borrowed
     tls_ctx_t *tls;                // NULL: plain; acquired
@@ -108,6 +110,9 @@ typedef struct listener_opts {
         sock_t *s); // s returned owned, reading paused, TLS handshake done; TCP_NODELAY set
     void (*on_tls_error)(void *arg, const addr_t *peer, int err,
                          const char *why); // may be NULL
+    // A client's hello is here and its certificate was picked; not when a session is resumed. May be NULL.
+    hello_result_t (*on_hello)(void *arg, sock_t *s);
+    void (*on_hello_gone)(void *arg, sock_t *s); // a held handshake ended otherwise
     void *arg;
 } listener_opts_t;
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "io/hello.h"
 #include "io/tls_impl.h"
 
 enum { RECORD_BYTES = 16 * 1024, PLAIN_BYTES = 64 * 1024, OUT_KEEP_BYTES = 256 * 1024 };
@@ -33,6 +34,10 @@ struct tls_conn {
     io_timer_t deadline;
     sock_tls_fn done; // NULL after the handshake
     void *arg;
+    hello_result_t (*on_hello)(void *arg, sock_t *s);
+    void (*on_gone)(void *arg, sock_t *s);
+    void *hello_arg;
+    enum { ASK_NOT, ASK_DUE, ASK_HELD, ASK_GO, ASK_REFUSED } ask;
     bool more;     // decrypting stopped because the owner paused
     bool wire_end; // FIN came
     bool ended;    // the owner has been told of the end
@@ -119,8 +124,17 @@ static int flush(tls_conn_t *c)
 
 // ---- handshake ----
 
+// What is decided on a hello comes too late.
+static void forget_hello(tls_conn_t *c)
+{
+    if (c->ask == ASK_HELD)
+        c->on_gone(c->hello_arg, c->s);
+    c->ask = ASK_NOT;
+}
+
 static void end_handshake(tls_conn_t *c, int err, const char *why)
 {
+    forget_hello(c);
     sock_tls_fn done = c->done;
     c->done = NULL;
     c->s->paused = true;
@@ -147,6 +161,27 @@ static void on_deadline(io_timer_t *t)
     end_handshake(CONTAINER_OF(t, tls_conn_t, deadline), ERR_TIMEOUT, "handshake timed out");
 }
 
+// OpenSSL asks before it chooses its certificate, and again each time it is called while there is no answer. Nobody is asked from
+// within it: the scratch may hold bytes of this step.
+static int on_cert(SSL *ssl, void *arg)
+{
+    tls_conn_t *c = arg;
+    (void)ssl;
+    if (c->ask == ASK_NOT)
+        c->ask = ASK_DUE;
+    return c->ask == ASK_GO ? 1 : c->ask == ASK_REFUSED ? 0 : -1;
+}
+
+// True when the handshake can go on now.
+static bool ask(tls_conn_t *c)
+{
+    if (c->ask != ASK_DUE)
+        return false; // held
+    hello_result_t result = c->on_hello(c->hello_arg, c->s);
+    c->ask = result == HELLO_GO ? ASK_GO : result == HELLO_HELD ? ASK_HELD : ASK_REFUSED;
+    return c->ask != ASK_HELD;
+}
+
 static void handshake(tls_conn_t *c)
 {
     if (!c->ssl) {
@@ -159,7 +194,10 @@ static void handshake(tls_conn_t *c)
     int write_err = flush(c); // an alert goes out too
     if (rc == 1 && write_err == 0) {
         end_handshake(c, 0, NULL);
-    } else if (rc != 1 && code != SSL_ERROR_WANT_READ) {
+    } else if (rc != 1 && code == SSL_ERROR_WANT_X509_LOOKUP && write_err == 0) {
+        if (ask(c))
+            handshake(c);
+    } else if (rc != 1 && code != SSL_ERROR_WANT_READ && code != SSL_ERROR_WANT_X509_LOOKUP) {
         handshake_failed(c);
     } else if (write_err) {
         ERR_clear_error();
@@ -379,8 +417,29 @@ void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock
     io_defer_start(l, &c->deliver); // the client speaks first
 }
 
+void pump_ask(sock_t *s, hello_result_t (*on_hello)(void *arg, sock_t *s),
+              void (*on_gone)(void *arg, sock_t *s), void *arg)
+{
+    tls_conn_t *c = s->tls;
+    ASSERT(c && c->done && !c->name && c->ask == ASK_NOT,
+           "a server asks, before its handshake");
+    c->on_hello = on_hello;
+    c->on_gone = on_gone;
+    c->hello_arg = arg;
+    SSL_set_cert_cb(c->ssl, on_cert, c);
+}
+
+void sock_hello_end(sock_t *s, bool ok)
+{
+    tls_conn_t *c = s->tls;
+    ASSERT(c && c->ask == ASK_HELD, "a held handshake goes on once");
+    c->ask = ok ? ASK_GO : ASK_REFUSED;
+    io_defer_start(sock_loop(s), &c->deliver);
+}
+
 void pump_stop(tls_conn_t *c)
 {
+    forget_hello(c);
     io_timer_stop(&c->deadline);
     io_defer_stop(&c->deliver);
     c->done = NULL;

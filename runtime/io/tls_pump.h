@@ -10,6 +10,10 @@
 void pump_begin(sock_t *s, tls_ctx_t *ctx, str_t name, unsigned timeout_ms, sock_tls_fn done,
                 void *arg);
 
+// Before the first byte of a server's handshake: whom to ask once the client's hello is here, and to tell when that was in vain.
+void pump_ask(sock_t *s, hello_result_t (*on_hello)(void *arg, sock_t *s),
+              void (*on_gone)(void *arg, sock_t *s), void *arg);
+
 // Bytes, the end or a failure came from the wire.
 void pump_feed(tls_conn_t *c, char *data, size_t n);
 void pump_end(tls_conn_t *c);

@@ -42,11 +42,32 @@ static str_t none_if_empty(str_t s)
     return s.n ? s : str_make(NULL, 0);
 }
 
+// What is known of a client before its first request.
+static int32_t hello_str(hello_t *h, int32_t which, mg_str_t *out)
+{
+    bool peer = which == MG_PEER_IP || which == MG_CLIENT_IP;
+    if (!h || (!peer && which != MG_SERVER_ADDR))
+        return MG_NO_REQUEST;
+    const addr_t *a = peer ? sock_peer(h->sock) : sock_local(h->sock);
+    out->p = h->ip;
+    out->n = addr_ip_text(a, h->ip, sizeof h->ip);
+    return MG_OK;
+}
+
+static int32_t hello_num(const hello_t *h, int32_t which, double *out)
+{
+    bool peer = which == MG_PEER_PORT || which == MG_CLIENT_PORT;
+    if (!h || (!peer && which != MG_PORT && which != MG_SERVER_PORT))
+        return MG_NO_REQUEST;
+    *out = addr_port(peer ? sock_peer(h->sock) : sock_local(h->sock));
+    return MG_OK;
+}
+
 int32_t mg_request_str(int32_t which, mg_str_t *out)
 {
     request_t *r = current_request();
     if (!r)
-        return MG_NO_REQUEST;
+        return hello_str(current_hello(), which, out);
     str_t s = str_make(NULL, 0);
     switch (which) {
     case MG_METHOD:
@@ -182,7 +203,7 @@ int32_t mg_request_num(int32_t which, double *out)
 {
     request_t *r = current_request();
     if (!r)
-        return MG_NO_REQUEST;
+        return hello_num(current_hello(), which, out);
     double v = -1;
     switch (which) {
     case MG_PORT:

@@ -1,8 +1,9 @@
-// The FFI functions about certificates: parsing what scripts bring, and what they set for the way upstream (abi.h). Not the client's
-// side of a handshake (native_hello.c). Invariant: objects given to Lua are counted or owned; Lua frees each once.
+// The FFI functions about certificates (abi.h): parsing what scripts bring, what they set for the way upstream, and for a client's
+// handshake. Invariant: objects given to Lua are counted or owned; Lua frees each once.
 #include "lua/bridge.h"
 
 #include "core/identity.h"
+#include "io/hello.h"
 #include "io/tls.h"
 
 static void say(mg_str_t *why, const char *text)
@@ -77,5 +78,59 @@ int32_t mg_up_tls_depth(int32_t depth)
     if (!r)
         return MG_NO_REQUEST;
     r->up.tls_depth = depth;
+    return MG_OK;
+}
+
+// ---- a client's handshake ----
+
+int32_t mg_hello_clear_cert(void)
+{
+    hello_t *h = current_hello();
+    if (!h)
+        return MG_NO_REQUEST;
+    hello_clear_cert(h->sock);
+    return MG_OK;
+}
+
+int32_t mg_hello_chain(struct stack_st_X509 *chain, mg_str_t *why)
+{
+    hello_t *h = current_hello();
+    const char *reason = "";
+    if (!h)
+        return MG_NO_REQUEST;
+    if (hello_use_chain(h->sock, chain, &reason) == 0)
+        return MG_OK;
+    say(why, reason);
+    return MG_FAILED;
+}
+
+int32_t mg_hello_key(struct evp_pkey_st *key, mg_str_t *why)
+{
+    hello_t *h = current_hello();
+    const char *reason = "";
+    if (!h)
+        return MG_NO_REQUEST;
+    if (hello_use_key(h->sock, key, &reason) == 0)
+        return MG_OK;
+    say(why, reason);
+    return MG_FAILED;
+}
+
+int32_t mg_hello_ask_client(const struct stack_st_X509 *authorities, int32_t trust,
+                            int32_t depth)
+{
+    hello_t *h = current_hello();
+    if (!h)
+        return MG_NO_REQUEST;
+    hello_ask_client(h->sock, authorities, trust != 0, depth);
+    return MG_OK;
+}
+
+int32_t mg_hello_no_resumption(void)
+{
+    hello_t *h = current_hello();
+    if (!h)
+        return MG_NO_REQUEST;
+    hello_no_resumption(h->sock);
     return MG_OK;
 }

@@ -13,6 +13,7 @@
 #include "abi.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "core/hello.h"
 #include "core/request.h"
 #include "core/worker.h"
 
@@ -55,11 +56,12 @@ typedef enum leave {
 
 struct task {
     bridge_t *bridge;
-    request_t *req;  // NULL: a timer, init_worker
+    request_t *req;  // NULL: a timer, init_worker, a handshake
+    hello_t *hello;  // the client's handshake that it decides on, or NULL
     uint64_t serial; // never used again, unlike the task's memory
     int32_t slot;
     bool slot_used;
-    bool sync;    // its outcome is returned by enter_access, not called back
+    bool sync;    // its outcome is returned, not called back
     bool settled; // the chain's outcome is known
     uint32_t phase;
     uint32_t running;    // lua_resume levels
@@ -156,6 +158,13 @@ static inline void bridge_leave(bridge_t *b, bridge_t *before)
 // Bytes of the body as it goes upstream now (abi_request.c).
 uint64_t body_size(request_t *r);
 
+// The handshake that the running code decides on, or NULL.
+static inline hello_t *current_hello(void)
+{
+    bridge_t *b = bridge_self();
+    return b && b->task ? b->task->hello : NULL;
+}
+
 // The current request, or NULL.
 static inline request_t *current_request(void)
 {
@@ -203,6 +212,7 @@ int task_call(task_t *t, uint32_t phase, int nargs, int nresults);
 
 // ---- phases (phases.c) ----
 typedef enum chain {
+    CHAIN_CERTIFICATE,
     CHAIN_ACCESS,
     CHAIN_RESPONSE,
     CHAIN_HEADER_FILTER,
@@ -222,6 +232,8 @@ typedef struct script_generation {
     int forget_ref;  // forget()
 } script_generation_t;
 
+script_result_t phases_enter_certificate(hello_t *h);
+void phases_abort_certificate(hello_t *h);
 script_result_t phases_enter_access(request_t *r);
 script_result_t phases_enter(request_t *r, uint32_t phase);
 script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *out);

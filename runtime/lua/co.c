@@ -462,7 +462,13 @@ static void task_over(task_t *t, script_result_t result)
             b->timers_running--;
             stat_fixed_add(SF_TIMERS_RUNNING, -1);
         }
+        hello_t *h = t->hello;
+        bool sync = t->sync;
         task_end(t);
+        if (h)
+            h->script = NULL;
+        if (h && !sync)
+            hello_end(h, result == SCRIPT_DONE);
         return;
     }
     if (r->finished || r->ended)

@@ -2,10 +2,13 @@
 // Strings are copied into the request's arena. Hot getters and setters are FFI functions (abi_request.c).
 #include "lua/bridge.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "core/conn.h"
 #include "core/respond.h"
 #include "core/upstreams.h"
+#include "io/hello.h"
 
 static int ok(lua_State *L)
 {
@@ -198,28 +201,68 @@ static void push_cstr(lua_State *L, const char *s)
         lua_pushnil(L);
 }
 
+// The client's connection: of the request, or of the handshake under way. NULL when it has gone.
+static sock_t *client_sock(lua_State *L)
+{
+    hello_t *h = current_hello();
+    if (h)
+        return h->sock;
+    request_t *r = request_check(L);
+    return r->conn ? r->conn->sock : NULL;
+}
+
 // tls() -> true, version, cipher, sni | false
 static int l_tls(lua_State *L)
 {
-    request_t *r = request_check(L);
-    lua_pushboolean(L, r->conn && sock_is_tls(r->conn->sock));
+    sock_t *s = client_sock(L);
+    lua_pushboolean(L, s && sock_is_tls(s));
     if (!lua_toboolean(L, -1))
         return 1;
-    push_cstr(L, sock_tls_version(r->conn->sock));
-    push_cstr(L, sock_tls_cipher(r->conn->sock));
-    push_str(L, sock_sni(r->conn->sock));
+    push_cstr(L, sock_tls_version(s));
+    push_cstr(L, sock_tls_cipher(s));
+    push_str(L, sock_sni(s));
     return 4;
 }
 
 // tls_handle() -> OpenSSL's SSL * of the client's connection (light userdata) | nil
 static int l_tls_handle(lua_State *L)
 {
-    request_t *r = request_check(L);
-    void *handle = r->conn ? sock_tls_handle(r->conn->sock) : NULL;
+    sock_t *s = client_sock(L);
+    void *handle = s ? sock_tls_handle(s) : NULL;
     if (!handle)
         return 0;
     lua_pushlightuserdata(L, handle);
     return 1;
+}
+
+// tls_client_chain() -> the client's certificates as PEM | nil
+static int l_tls_client_chain(lua_State *L)
+{
+    sock_t *s = client_sock(L);
+    char *pem = s ? sock_client_chain(s) : NULL;
+    if (!pem)
+        return 0;
+    lua_pushstring(L, pem);
+    free(pem);
+    return 1;
+}
+
+// tls_client_verify() -> "NONE" | "SUCCESS" | "FAILED:reason": what a plugin said, else what the handshake found
+static int l_tls_client_verify(lua_State *L)
+{
+    request_t *r = request_check(L);
+    if (r->client_verify.n)
+        push_str(L, r->client_verify);
+    else
+        lua_pushstring(L, r->conn ? sock_client_verdict(r->conn->sock) : "NONE");
+    return 1;
+}
+
+static int l_set_tls_client_verify(lua_State *L)
+{
+    request_t *r = request_check(L);
+    r->client_verify = arena_dup(&r->arena, arg_str(L, 1));
+    return ok(L);
 }
 
 static int l_captures(lua_State *L)
@@ -327,6 +370,9 @@ const luaL_Reg native_request[] = {
     {"body_set", l_body_set},
     {"tls", l_tls},
     {"tls_handle", l_tls_handle},
+    {"tls_client_chain", l_tls_client_chain},
+    {"tls_client_verify", l_tls_client_verify},
+    {"set_tls_client_verify", l_set_tls_client_verify},
     {"captures", l_captures},
     {"tap", l_tap},
     {"tap_result", l_tap_result},

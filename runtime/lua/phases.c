@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "core/respond.h"
 
-static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"access", "response", "header_filter",
-                                                     "body_filter", "log"};
+static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"certificate",   "access",      "response",
+                                                     "header_filter", "body_filter", "log"};
 
 // ---- installing a generation ----
 
@@ -130,21 +130,26 @@ static bridge_t *bridge_of(const request_t *r)
     return s ? s->bridge : bridge_self();
 }
 
-static int route_index(const request_t *r)
+static const generation_t *generation_of(const task_t *t)
 {
-    return (int)(r->route ? r->route->index : r->gen->n_routes) + 1;
+    return t->req ? t->req->gen : t->hello->gen;
+}
+
+static int route_index(const task_t *t)
+{
+    const route_t *route = t->req ? t->req->route : NULL;
+    return (int)(route ? route->index : generation_of(t)->n_routes) + 1;
 }
 
 // Pushes the chain's function: 1. 0 (nothing pushed): no plugin takes part. -1: it could not be made (logged): the request must
 // fail, for the plugin that is missing may be the one that keeps strangers out.
 static int push_chain(task_t *t, chain_t chain)
 {
-    const request_t *r = t->req;
-    const script_generation_t *s = r->gen->script;
+    const script_generation_t *s = generation_of(t)->script;
     lua_State *L = t->bridge->L;
     if (!s)
         return 0;
-    int index = route_index(r);
+    int index = route_index(t);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->chains_ref[chain]);
     lua_rawgeti(L, -1, index);
     if (lua_isnil(L, -1)) {
@@ -166,6 +171,39 @@ static int push_chain(task_t *t, chain_t chain)
 }
 
 // ---- phases ----
+
+script_result_t phases_enter_certificate(hello_t *h)
+{
+    const script_generation_t *s = h->gen->script;
+    bridge_t *b = s ? s->bridge : NULL;
+    if (!b)
+        return SCRIPT_DONE;
+    task_t *t = task_begin(b, NULL, PHASE_CERTIFICATE);
+    t->hello = h;
+    int pushed = push_chain(t, CHAIN_CERTIFICATE);
+    if (pushed <= 0) {
+        task_end(t);
+        return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
+    }
+    h->script = t;
+    t->sync = true;
+    thread_t *th = task_enter(t);
+    lua_rawgeti(th->co, LUA_REGISTRYINDEX, b->run_ref);
+    lua_xmove(b->L, th->co, 1);
+    lua_pushinteger(th->co, t->slot);
+    script_result_t result = task_run(t, 2);
+    if (result == SCRIPT_WAITING)
+        t->sync = false;
+    return result;
+}
+
+void phases_abort_certificate(hello_t *h)
+{
+    task_t *t = h->script;
+    ASSERT(t && t->hello == h, "a handshake that waits has its task");
+    h->script = NULL;
+    task_end(t);
+}
 
 script_result_t phases_enter_access(request_t *r)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "core/identity.h"
 #include "core/record.h"
 #include "core/respond.h"
 #include "core/upstreams.h"
@@ -296,4 +297,28 @@ void record_write(buf_t *out, request_t *r)
 {
     (void)r;
     buf_append(out, STR("{}"));
+}
+
+void identity_set_cert(request_t *r, tls_cert_t *cert)
+{
+    r->up.tls_cert = cert;
+}
+
+void identity_set_store(request_t *r, tls_store_t *store)
+{
+    r->up.tls_store = store;
+}
+
+int fake_hello_ended, fake_hello_ok;
+
+void hello_end(hello_t *h, bool ok)
+{
+    ASSERT(!h->script, "the phase's task has ended");
+    fake_hello_ended++;
+    fake_hello_ok = ok;
+}
+
+hello_t fake_hello(void)
+{
+    return (hello_t){.worker = &worker, .gen = worker.gen};
 }

@@ -1,6 +1,7 @@
 // See fake_core.c.
 #pragma once
 
+#include "core/hello.h"
 #include "core/request.h"
 #include "core/worker.h"
 #include "lua/script.h"
@@ -25,6 +26,10 @@ int fake_install(const char *routes, const char *plugins, char *why, size_t why_
 void fake_close(void);
 loop_t *fake_loop(void);
 uint64_t fake_lua_bytes(void);
+
+// A client's handshake without a connection; how often hello_end was called, and with what.
+hello_t fake_hello(void);
+extern int fake_hello_ended, fake_hello_ok;
 
 // A request on a route; held once by the test.
 request_t *fake_request(uint32_t route);

@@ -55,6 +55,49 @@ TEST(phases_run_and_see_the_request)
     fake_close();
 }
 
+TEST(a_handshake_runs_the_certificate_phase_without_a_request)
+{
+    if (!open_with("\"certificate\":\"assert(ngx.get_phase() == 'ssl_cert') "
+                   "assert(not pcall(require('moongate.abi.request').path)) "
+                   "h.seen.hellos = (h.seen.hellos or 0) + 1\","
+                   "\"access\":\"assert(h.seen.hellos == 1)\""))
+        return;
+    hello_t h = fake_hello();
+    CHECK_EQ_INT(script_lua.enter_certificate(&h), SCRIPT_DONE);
+    CHECK(h.script == NULL);
+    request_t *r = fake_request(0);
+    CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
+    fake_free(r);
+    fake_close();
+}
+
+TEST(a_handshake_waits_goes_on_fails_and_is_given_up)
+{
+    if (!open_with("\"certificate\":\"h.seen.n = (h.seen.n or 0) + 1 ngx.sleep(0.001) "
+                   "if h.seen.n == 2 then error('no') end h.seen.after = h.seen.n\","
+                   "\"access\":\"assert(h.seen.after == 1)\""))
+        return;
+    hello_t h = fake_hello();
+    for (int i = 1; i <= 2; i++) {
+        fake_hello_ended = 0;
+        CHECK_EQ_INT(script_lua.enter_certificate(&h), SCRIPT_WAITING);
+        CHECK(h.script != NULL);
+        turn_until(NULL, &fake_hello_ended);
+        CHECK_EQ_INT(fake_hello_ended, 1);
+        CHECK_EQ_INT(fake_hello_ok, i == 1);
+    }
+    fake_hello_ended = 0;
+    CHECK_EQ_INT(script_lua.enter_certificate(&h), SCRIPT_WAITING);
+    script_lua.abort_certificate(&h);
+    for (int i = 0; i < 3; i++)
+        loop_turn(fake_loop(), 5);
+    CHECK_EQ_INT(fake_hello_ended, 0);
+    request_t *r = fake_request(0);
+    CHECK_EQ_INT(access_of(r), SCRIPT_DONE);
+    fake_free(r);
+    fake_close();
+}
+
 TEST(exit_answers_and_never_returns)
 {
     if (!open_with("\"access\":\"pcall(function() require('moongate.abi.response').exit(403, "

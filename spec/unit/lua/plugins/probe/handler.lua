@@ -25,7 +25,7 @@ local function run(self, conf, name)
   return fn(conf, self)
 end
 
-for _, name in ipairs({ "rewrite", "access", "response", "header_filter", "body_filter", "log" }) do
+for _, name in ipairs({ "certificate", "rewrite", "access", "response", "header_filter", "body_filter", "log" }) do
   probe[name] = function(self, conf)
     return run(self, conf, name)
   end
