@@ -294,6 +294,44 @@ int upstreams_select(request_t *r, str_t name)
     return -1;
 }
 
+// No Upstream is known here.
+const upstream_t *upstream_health_find(const worker_t *w, str_t name_or_id)
+{
+    (void)w;
+    (void)name_or_id;
+    return NULL;
+}
+
+void upstream_health_json(worker_t *w, const upstream_t *u, buf_t *out)
+{
+    (void)w;
+    (void)u;
+    buf_append(out, STR("{}"));
+}
+
+void upstream_health_summary(worker_t *w, const upstream_t *u, buf_t *out)
+{
+    upstream_health_json(w, u, out);
+}
+
+void upstream_health_metrics(worker_t *w, buf_t *out)
+{
+    (void)w;
+    (void)out;
+}
+
+int upstream_health_set(worker_t *w, const upstream_t *u, str_t target, str_t address,
+                        bool healthy, const char **why)
+{
+    (void)w;
+    (void)u;
+    (void)target;
+    (void)address;
+    (void)healthy;
+    *why = "no such target";
+    return -1;
+}
+
 void record_write(buf_t *out, request_t *r)
 {
     (void)r;
