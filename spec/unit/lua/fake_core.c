@@ -282,6 +282,12 @@ int respond_header_on_success(request_t *r, str_t name, str_t value)
     return respond_header_set(r, name, value);
 }
 
+void respond_close(request_t *r, unsigned status)
+{
+    r->status = (uint16_t)status;
+    r->ended = true;
+}
+
 void respond_apply_ops(request_t *r)
 {
     (void)r;
