@@ -59,7 +59,7 @@ local function exit(status)
     return response.stop()
   elseif status == -1 then
     return response.error(500)
-  elseif response.head_sent() or status < 400 then
+  elseif response.head_sent() or status < 400 or status == 444 then
     return response.exit(status < 100 and 500 or status)
   end
   return response.error(status > 599 and 500 or status)

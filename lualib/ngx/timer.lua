@@ -16,7 +16,13 @@ end
 
 function _M.fill(ngx)
   ngx.sleep = function(seconds)
-    wait.sleep(tonumber(seconds) or 0)
+    local n = tonumber(seconds)
+    if not n then
+      error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
+    elseif n < 0 or n ~= n then
+      error(('invalid sleep duration "%s"'):format(tostring(seconds)), 2)
+    end
+    wait.sleep(n)
   end
   ngx.timer = {
     at = function(delay, fn, ...)

@@ -1,7 +1,9 @@
 -- ngx.var: nginx variables as far as plugins use them, computed on access; others set by plugins
 -- are kept for the request.
 
+local cidr = require "moongate.pdk.cidr"
 local codec = require "moongate.ngx.codec"
+local crypto = require "moongate.abi.crypto"
 local exchange = require "moongate.abi.exchange"
 local node = require "moongate.abi.node"
 local phase = require "moongate.abi.phase"
@@ -49,9 +51,9 @@ local GET = {
     return exchange.query()
   end,
   binary_remote_addr = function()
-    return (request.client_ip():gsub("(%d+)%.?", function(n)
-      return string.char(tonumber(n))
-    end))
+    local ip = request.client_ip()
+    local bytes = cidr.address(ip)
+    return bytes and string.char(unpack(bytes, ip:find(":", 1, true) and 1 or 13))
   end,
   body_bytes_sent = function()
     return whole(response.bytes_out())
@@ -87,6 +89,14 @@ local GET = {
   pid = function()
     return whole(node.worker_pid())
   end,
+  nginx_version = function()
+    local n = ngx.config.nginx_version -- luacheck: ignore
+    return ("%d.%d.%d"):format(n / 1000000, n / 1000 % 1000, n % 1000)
+  end,
+  proxy_add_x_forwarded_for = function()
+    local before = request.header("X-Forwarded-For")
+    return (before and before .. ", " or "") .. request.client_ip()
+  end,
   query_string = function()
     return exchange.query()
   end,
@@ -95,6 +105,11 @@ local GET = {
     return whole(request.peer_port())
   end,
   remote_addr = request.client_ip,
+  remote_user = function() -- of Basic credentials, whoever sent them
+    local credentials = (request.header("Authorization") or ""):match("^[Bb][Aa][Ss][Ii][Cc] +(%S+)$")
+    local plain = credentials and crypto.decode_base64(credentials)
+    return plain and plain:match("^([^:]+):")
+  end,
   remote_port = function()
     return whole(request.client_port())
   end,

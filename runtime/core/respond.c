@@ -288,6 +288,16 @@ void respond_abort(request_t *r, const char *why)
     request_finish(r);
 }
 
+void respond_close(request_t *r, unsigned status)
+{
+    ASSERT(!r->head_sent && !r->finished, "without an answer: nothing was sent yet");
+    exchange_detach(r);
+    r->source = SOURCE_EXIT;
+    r->status = (uint16_t)status;
+    r->ended = r->close_after = true;
+    request_finish(r);
+}
+
 void respond_exit(request_t *r, unsigned status, str_t body, str_t content_type)
 {
     if (r->head_sent) {

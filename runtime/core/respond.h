@@ -31,6 +31,8 @@ void respond_last_event(request_t *r, str_t event);
 int respond_comment(request_t *r);
 // The body cannot be completed: cuts the client's connection so that it sees an abort; ends the request.
 void respond_abort(request_t *r, const char *why);
+// Closes the connection without any answer; the log has this status (nginx's 444).
+void respond_close(request_t *r, unsigned status);
 
 // Bytes queued towards the client because it reads slowly.
 size_t respond_pending(const request_t *r);

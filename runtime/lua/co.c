@@ -9,6 +9,8 @@
 #include "core/respond.h"
 #include "core/stats.h"
 
+enum { STATUS_CLOSE = 444 }; // nginx's: no answer, the connection is closed
+
 // What a C function yields, so that the resumer knows why. Lua code (coroutine.resume as we wrap it) passes them on.
 static char SENTINEL_WAIT, SENTINEL_LEAVE;
 
@@ -406,6 +408,8 @@ static script_result_t settle_leave(task_t *t)
         return SCRIPT_RESPONDED;
     if (how == LEAVE_EXIT && r->head_sent)
         respond_end(r);
+    else if (how == LEAVE_EXIT && t->exit_status == STATUS_CLOSE && t->exit_body.n == 0)
+        respond_close(r, STATUS_CLOSE);
     else if (how == LEAVE_EXIT)
         respond_exit(r, t->exit_status, t->exit_body, t->exit_type);
     else if (how == LEAVE_ERROR)

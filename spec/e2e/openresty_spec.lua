@@ -66,6 +66,36 @@ describe("the ngx API", function()
     gives([[ngx.req.set_header("Host", "[::1]:80") return ngx.var.host]], "[::1]")
   end)
 
+  it("has nginx's variables of clients", function()
+    local response = script.request(gw, [[
+      kong.response.exit(200, { ngx.var.remote_user, ngx.var.proxy_add_x_forwarded_for,
+        ngx.encode_base64(ngx.var.binary_remote_addr), ngx.var.nginx_version, tostring(ngx.var.nothing) })
+    ]], { headers = { Authorization = "Basic YW5uOnNlY3JldDp4", ["X-Forwarded-For"] = "10.0.0.1" } })
+    assert.same({ "ann", "10.0.0.1, 127.0.0.1", "fwAAAQ==", "1.25.3", "nil" }, response:json())
+  end)
+
+  it("gives IPv6 clients 16 bytes of address", function()
+    local six, other = script.start({ settings = { trusted_ips = "127.0.0.1" } })
+    local response = script.request(six, [[kong.response.exit(200, { ngx.encode_base64(ngx.var.binary_remote_addr) })]],
+      { headers = { ["X-Real-IP"] = "2001:db8::1" } })
+    script.stop(six, other)
+    assert.same({ "IAENuAAAAAAAAAAAAAAAAQ==" }, response:json())
+  end)
+
+  it("closes the connection without an answer at ngx.exit(444)", function()
+    local ok, err = pcall(script.request, gw, "ngx.exit(444)")
+    assert.is_false(ok)
+    assert.truthy(tostring(err):find("connection", 1, true), err)
+    gw:wait_access(function(entry)
+      return entry.response.status == 444
+    end)
+  end)
+
+  it("refuses sleeps that make no sense", function()
+    raises("ngx.sleep(-1)", "invalid sleep duration \"-1\"")
+    raises("ngx.sleep({})", "bad argument #1 to 'sleep' (number expected, got table)")
+  end)
+
   it("names the context in which a function is disabled", function()
     local got = script.run(gw, [[
       local sem = require("ngx.semaphore").new()
