@@ -109,6 +109,7 @@ end
 
 -- set_target(host, port[, https]): proxies there instead of to the service. true, or nil and why.
 _M.set_target = native.set_target
+_M.ask_on_retry = native.ask_on_retry -- the balancer chain runs before each attempt after the first
 _M.set_scheme = native.set_scheme
 _M.set_path = native.set_path   -- as it goes out, "/..." ; no strip_path, no service path
 _M.set_query = native.set_query -- without "?"; nil or "": none

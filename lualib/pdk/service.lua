@@ -3,6 +3,7 @@
 
 local exchange = require("moongate.abi.exchange")
 local checks = require("moongate.pdk.checks")
+local retry = require("moongate.runloop.retry")
 local phases = require("moongate.pdk.phases")
 local tls = require("moongate.abi.tls")
 
@@ -103,11 +104,16 @@ function _M.set_tls_verify_store(store)
   return tls.set_upstream_store(store)
 end
 
---- Not available: targets are chosen again by the core. Use set_upstream and its targets.
--- phases: access. Returns nil and why.
-function _M.set_target_retry_callback()
+--- Names the target of each attempt after the first: callback() -> host, port. It may not wait; where it gives no host
+-- the request fails as it would have. How many attempts there are: set_retries.
+-- phases: access. Example: kong.service.set_target_retry_callback(function() return "10.0.0.2", 8080 end)
+function _M.set_target_retry_callback(callback)
   check(ACCESS)
-  return nil, "set_target_retry_callback is not available: use set_upstream"
+  if type(callback) ~= "function" then
+    error("retry_callback must be a function", 2)
+  end
+  retry.set(callback)
+  return true
 end
 
 return _M

@@ -92,7 +92,8 @@ function _M.install(number)
   local routes = route.count("route")
   local out = {
     phases = generation.phases,
-    certificate = {}, access = {}, response = {}, header_filter = {}, body_filter = {}, log = {},
+    certificate = {}, access = {}, balancer = {}, response = {}, header_filter = {}, body_filter = {},
+    log = {},
   }
   on_error = on_error or _M.on_error
   function out.compile(at)

@@ -7,6 +7,7 @@ local confine = require "moongate.runloop.confine"
 local guard = require "moongate.abi.guard"
 local json = require "moongate.abi.json"
 local ordering = require "moongate.runloop.ordering"
+local retry = require "moongate.runloop.retry"
 local handlers = require "moongate.runloop.handlers"
 local phase = require "moongate.abi.phase"
 local response = require "moongate.abi.response"
@@ -322,6 +323,7 @@ function _M.build(generation, index, on_error)
   local out = {
     certificate = certificate or false,
     access = join(in_phase(phase.REWRITE, rewrite), access) or false,
+    balancer = retry.run,
   }
   for _, name in ipairs({ "response", "header_filter", "body_filter" }) do
     out[name] = chain(having(entries, name), name, false, on_error) or false

@@ -125,6 +125,10 @@ void exchange_failed(exchange_t *x, int err)
         return;
     }
     x->fresh_only |= x->reused;
+    if (r->up.ask_on_retry && r->worker->script->enter(r, PHASE_BALANCER) != SCRIPT_DONE) {
+        give_up(x, err);
+        return;
+    }
     try_target(x);
 }
 

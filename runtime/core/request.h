@@ -54,6 +54,7 @@ typedef struct upstream_request {
     bool https;
     bool raw_path;     // set by a plugin: no strip, no service path
     bool set;          // a plugin chose the target
+    bool ask_on_retry; // a plugin names the target of each attempt after the first
     int8_t tls_verify; // -1: service's, then the node's default
     const upstream_t
         *balancer;             // the Upstream to pick targets from, or NULL: host:port as it is

@@ -32,7 +32,7 @@ typedef struct script {
     void (*abort_certificate)(hello_t *h);
     // Rewrite+access as one chain. May wait.
     script_result_t (*enter_access)(request_t *r);
-    // Must not wait: response (whole body in r->collected), header_filter, log.
+    // Must not wait: response (whole body in r->collected), header_filter, log; balancer when r->up.ask_on_retry, to set the next target.
     script_result_t (*enter)(request_t *r, uint32_t phase);
     // One body chunk through the plugins' body_filter; *out is borrowed until the next call. Must not wait.
     script_result_t (*body_filter)(request_t *r, str_t chunk, bool eof, str_t *out);

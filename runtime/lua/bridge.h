@@ -214,6 +214,7 @@ int task_call(task_t *t, uint32_t phase, int nargs, int nresults);
 typedef enum chain {
     CHAIN_CERTIFICATE,
     CHAIN_ACCESS,
+    CHAIN_BALANCER,
     CHAIN_RESPONSE,
     CHAIN_HEADER_FILTER,
     CHAIN_BODY_FILTER,

@@ -54,6 +54,12 @@ static int l_set_target(lua_State *L)
     return ok(L);
 }
 
+static int l_ask_on_retry(lua_State *L)
+{
+    request_check(L)->up.ask_on_retry = true;
+    return ok(L);
+}
+
 static int l_set_scheme(lua_State *L)
 {
     request_t *r = request_check(L);
@@ -355,6 +361,7 @@ static int l_tap_result(lua_State *L)
 const luaL_Reg native_request[] = {
     {"set_method", l_set_method},
     {"set_target", l_set_target},
+    {"ask_on_retry", l_ask_on_retry},
     {"set_scheme", l_set_scheme},
     {"set_path", l_set_path},
     {"set_query", l_set_query},

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "core/respond.h"
 
-static const char *const CHAIN_NAMES[CHAIN_COUNT] = {"certificate",   "access",      "response",
-                                                     "header_filter", "body_filter", "log"};
+static const char *const CHAIN_NAMES[CHAIN_COUNT] = {
+    "certificate", "access", "balancer", "response", "header_filter", "body_filter", "log"};
 
 // ---- installing a generation ----
 
@@ -244,7 +244,8 @@ static script_result_t after_call(task_t *t, uint32_t phase, int rc)
 
 static chain_t chain_of(uint32_t phase)
 {
-    return phase == PHASE_RESPONSE        ? CHAIN_RESPONSE
+    return phase == PHASE_BALANCER        ? CHAIN_BALANCER
+           : phase == PHASE_RESPONSE      ? CHAIN_RESPONSE
            : phase == PHASE_HEADER_FILTER ? CHAIN_HEADER_FILTER
            : phase == PHASE_BODY_FILTER   ? CHAIN_BODY_FILTER
                                           : CHAIN_LOG;
@@ -252,7 +253,8 @@ static chain_t chain_of(uint32_t phase)
 
 script_result_t phases_enter(request_t *r, uint32_t phase)
 {
-    ASSERT(phase == PHASE_RESPONSE || phase == PHASE_HEADER_FILTER || phase == PHASE_LOG,
+    ASSERT(phase == PHASE_BALANCER || phase == PHASE_RESPONSE || phase == PHASE_HEADER_FILTER ||
+               phase == PHASE_LOG,
            "only phases that do not wait are entered so");
     bridge_t *b = bridge_of(r);
     task_t *t = task_of(b, r);

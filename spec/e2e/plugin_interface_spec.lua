@@ -67,6 +67,35 @@ describe("the plugin interface", function()
     gw:wait_log("plugin 'lifecycle': its ws_client_frame never runs")
   end)
 
+  describe("asks a plugin for the target of each further attempt", function()
+    setup(function()
+      gw:reload(site.config(up.url, { more = TWO_ROUTES .. "- name: retrier\n  config: {port: " .. up.port .. "}\n" }))
+      gw:expect_error("127.0.0.1:1: connection refused")
+      gw:expect_error("nobody is left")
+      gw:expect_error("bang")
+    end)
+
+    local function ask(how)
+      return client.request({ to = gw, path = "/retry-" .. how, headers = { ["X-Retry"] = how } })
+    end
+
+    it("and goes there", function()
+      assert.status(200, ask("good"))
+      local entry = gw:wait_access(function(found)
+        return found.request.uri == "/retry-good" and found
+      end)
+      assert.same({ 1, 1, up.port }, { entry.tries[1].port, entry.tries[2].port, entry.tries[3].port })
+    end)
+
+    it("and gives up when it names none, or fails", function()
+      assert.status(502, ask("none"))
+      gw:wait_log("nobody is left")
+      assert.status(502, ask("raise"))
+      gw:wait_log('plugin "retrier", balancer phase: .*retrier/handler.lua:%d+: bang')
+      assert.status(200, client.get(gw, "/after"))
+    end)
+  end)
+
   it("configures plugins at every load, with nothing when they are used no more", function()
     gw:wait_log("%[lifecycle%] began")
     gw:wait_log("%[lifecycle%] configured with all")

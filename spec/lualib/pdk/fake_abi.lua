@@ -116,9 +116,9 @@ end
 local function exchange_of(fake)
   local upstream = header_functions(fake, "upstream_lines")
   local out = merged(
-    getters(fake, "body_complete upstream_status buffering"),
+    getters(fake, "body_complete upstream_status buffering port"),
     recorders(fake, [[set_target set_scheme set_path set_query set_host_header set_sni set_timeouts set_retries
-      set_upstream set_tls_verify enable_buffering]]))
+      set_upstream set_tls_verify enable_buffering ask_on_retry]]))
   out.upstream_header, out.upstream_headers = upstream.header, upstream.headers
   function out.query()
     return fake.query
@@ -343,7 +343,8 @@ end
 --- Stubs the abi and returns kong and the fake: fake:reset{field = ...}, fake:phase(name), fake:plugin(record).
 function M.install()
   for name in pairs(package.loaded) do
-    if name:find("^moongate%.pdk") or name:find("^moongate%.abi") or name == "moongate.runloop.vault" then
+    if name:find("^moongate%.pdk") or name:find("^moongate%.abi") or name == "moongate.runloop.vault"
+      or name == "moongate.runloop.retry" then
       package.loaded[name] = nil
     end
   end

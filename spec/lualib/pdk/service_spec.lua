@@ -55,12 +55,30 @@ describe("kong.service", function()
       { fake.calls.set_upstream_certificate, fake.calls.set_upstream_store, fake.calls.set_upstream_depth })
   end)
 
-  it("says what it does not do", function()
-    for _, name in ipairs({ "set_target_retry_callback" }) do
-      local ok, err = service[name]()
-      assert.is_nil(ok)
-      assert.truthy(err:find(name .. " is not available: ", 1, true))
-    end
+  describe("asks for the target of each further attempt", function()
+    local retry = require("moongate.runloop.retry")
+
+    it("and takes it; the port stays when it names none", function()
+      assert.is_true(service.set_target_retry_callback(function() return "10.0.0.2", 81 end))
+      assert.same({}, fake.calls.ask_on_retry)
+      retry.run()
+      assert.same({ "10.0.0.2", 81 }, fake.calls.set_target)
+      service.set_target_retry_callback(function() return "10.0.0.3" end)
+      fake.port = 8080
+      retry.run()
+      assert.same({ "10.0.0.3", 8080 }, fake.calls.set_target)
+    end)
+
+    it("and does nothing in requests without a callback", function()
+      retry.run()
+      assert.is_nil(fake.calls.set_target)
+    end)
+
+    it("and raises what the callback says instead of a target", function()
+      service.set_target_retry_callback(function() return nil, "nobody" end)
+      assert.same("set_target_retry_callback: its function gave no target: nobody", (failure(retry.run)))
+      assert.same({ "retry_callback must be a function", true }, { failure(service.set_target_retry_callback, 1) })
+    end)
   end)
 end)
 
