@@ -19,6 +19,9 @@ function _M.health(upstream, summary)
   return json.decode(text)
 end
 
+-- The same as JSON text.
+_M.health_text = native.upstream_health
+
 -- set_health(upstream, target, address | nil, healthy): target is an id or "host:port" as configured,
 -- address "ip:port" (nil: all of the target's). true, or nil and why.
 _M.set_health = native.upstream_set_health

@@ -5,6 +5,7 @@
 
 local check = require("moongate.config.check")
 local document = require("moongate.config.document")
+local inventory = require("moongate.config.inventory")
 local kinds = require("moongate.config.kinds")
 local links = require("moongate.config.links")
 local prepare = require("moongate.config.prepare")
@@ -86,14 +87,15 @@ end
 -- opts.getenv(name)            -> value or nil (default: os.getenv)
 -- opts.read_secret(path)        -> text, or nil and why: files behind references (default: none is read)
 -- opts.sha1(bytes)             -> hexadecimal (default: plain Lua)
--- Returns the document, or nil when there is an error; and the list of problems, warnings included:
--- { severity = "error" | "warning", file, line, column, path, message, cure }.
+-- opts.inventory                -> also give every entity as it was read (config/inventory.lua)
+-- Returns the document, or nil when there is an error; the list of problems, warnings included:
+-- { severity = "error" | "warning", file, line, column, path, message, cure, entry, keys }; and the inventory.
 function M.load(list, opts)
   local run = new_run(opts)
   read_files(list, run)
   check_entities(run)
   local result = run.problems.errors == 0 and document.build(run) or nil
-  return result, run.problems:sorted()
+  return result, run.problems:sorted(), result and opts.inventory and inventory.build(run, list) or nil
 end
 
 --- One line for one problem: "kong.yaml:12:9: services[0].port: expected an integer (cure)".

@@ -68,6 +68,7 @@ function Problems:at(entry, keys, message, extra)
     line = position and file.line_of(position[1]), column = position and position[2],
     path = Problems.path_text(Problems.entry_path(entry), keys), message = message,
     cure = extra.cure or cures.find(entry, keys, message, extra.fields),
+    entry = entry, keys = keys,
   })
 end
 

@@ -5,6 +5,7 @@
 local check = require("moongate.config.check")
 local entities = require("moongate.config.entities")
 local json = require("moongate.util.json_encode")
+local shape = require("moongate.schema.shape")
 
 local null = json.null
 
@@ -48,9 +49,11 @@ local function plain(value)
   return out
 end
 
--- An empty default tells by its field's type whether it is [] or {}.
+-- An empty default tells by its field's type whether it is [] or {}. Records in a list are whole, as entities show them: who
+-- compares defaults with entities finds them equal.
 local function default_of(field)
-  local out = plain(field.default)
+  local records = field.elements and field.elements.type == "record"
+  local out = plain(records and shape.value(field, field.default) or field.default)
   if type(out) == "table" and (field.type == "array" or field.type == "set") then
     return json.array(out)
   end

@@ -159,7 +159,7 @@ static int start_daemon(const settings_t *settings)
 
 static int check(const settings_t *s)
 {
-    if (s->n_config_paths > 0)
+    if (s->n_config_paths > 0 || s->n_admin_listen > 0) // the Admin API may give one
         return prefix_make(s);
     fputs("moongate: no configuration: give it as -c FILE|DIR (or MOONGATE_CONFIG_PATHS)\n",
           stderr);

@@ -367,8 +367,42 @@ static void add_remote_dir(settings_t *s)
     s->config_paths = paths;
 }
 
+static bool is_loopback(str_t address)
+{
+    return str_starts(address, STR("127.")) || str_starts(address, STR("[::1]")) ||
+           str_starts(address, STR("unix:"));
+}
+
+// Whoever reaches the Admin API may change everything: beyond this machine it asks who comes.
+static void check_admin(load_t *l)
+{
+    const settings_t *s = l->s;
+    for (uint32_t i = 0; i < s->n_admin_listen; i++) {
+        const listen_setting_t *at = &s->admin_listen[i];
+        bool by_certificate = at->tls && s->admin_client_ca.n;
+        if (is_loopback(at->address) || s->admin_key.n || by_certificate ||
+            s->admin_unprotected)
+            continue;
+        problem(
+            l,
+            "admin_listen (%s): %.*s can be reached from other machines and nobody is asked "
+            "who they are: set admin_key, or ssl and admin_client_ca, or listen on "
+            "127.0.0.1; admin_unprotected: on allows it as it is",
+            settings_origin(s, "admin_listen"), STR_FMT(at->address));
+    }
+    if ((s->admin_ssl_cert.n == 0) != (s->admin_ssl_cert_key.n == 0))
+        problem(l,
+                "admin_ssl_cert and admin_ssl_cert_key: one is set and the other is not: set "
+                "both or neither");
+}
+
 static void check_together(load_t *l)
 {
+    check_admin(l);
+    if (l->s->config_redis.n && l->s->admin_store.n)
+        problem(
+            l,
+            "admin_store and config_redis: both are the place of the configuration: set one");
     if (l->s->config_redis.n && !str_starts(l->s->config_redis, STR("redis://")) &&
         !str_starts(l->s->config_redis, STR("rediss://")))
         problem(l, "config_redis (%s): expected redis://HOST:PORT or rediss://HOST:PORT",

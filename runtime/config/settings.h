@@ -71,7 +71,15 @@ typedef struct settings {
     bool tls_verify;        // upstream certificates, default on
     str_t ca_file;          // trust anchors, empty: system
     str_t ssl_cert,
-        ssl_cert_key;  // default certificate of TLS listeners (files); empty: self-signed
+        ssl_cert_key; // default certificate of TLS listeners (files); empty: self-signed
+    // the Admin API
+    str_t admin_key; // what Kong-Admin-Token must hold; empty: nothing is asked for
+    str_t
+        admin_client_ca; // file of CAs that sign its clients' certificates; empty: none is asked for
+    bool admin_unprotected;                   // neither of these is needed beyond loopback
+    str_t admin_ssl_cert, admin_ssl_cert_key; // empty: ssl_cert, ssl_cert_key
+    str_t admin_access_log;
+    str_t admin_store; // directory of what is written through it; empty: read only
     str_t dns_servers; // empty: system's
     bool
         retry_non_idempotent; // replay a POST when a reused connection closed before any answer

@@ -36,7 +36,9 @@ static const setting_row_t rows[] = {
     LISTEN(status_listen, "127.0.0.1:8100", "STATUS_LISTEN",
            "Where health, readiness and metrics are served."),
     LISTEN(admin_listen, "off", "ADMIN_LISTEN",
-           "For the Admin API, which this version does not have: nothing is opened."),
+           "For the Admin API; Kong's address is 127.0.0.1:8001. Beyond loopback it needs "
+           "admin_key or "
+           "admin_client_ca."),
     COUNT("workers", workers, "auto", "NGINX_WORKER_PROCESSES", 0, 1024,
           "Worker processes; auto: one for each CPU that the cgroup and the affinity allow."),
     SWITCH(
@@ -159,6 +161,24 @@ static const setting_row_t rows[] = {
     TEXT(ssl_cert, "", "SSL_CERT",
          "Default certificate file of ssl listeners; empty: a self-signed one."),
     TEXT(ssl_cert_key, "", "SSL_CERT_KEY", "Key file of ssl_cert."),
+    TEXT(admin_key, "", NULL,
+         "What requests to the Admin API must carry in Kong-Admin-Token; empty: nothing."),
+    TEXT(admin_client_ca, "", NULL,
+         "File of the CA certificates that sign the clients of the Admin API's ssl listeners; "
+         "empty: none is asked for a certificate."),
+    SWITCH(admin_unprotected, "off",
+           "admin_listen may be other than loopback without admin_key and admin_client_ca: "
+           "whoever "
+           "reaches it owns the gateway."),
+    TEXT(admin_ssl_cert, "", "ADMIN_SSL_CERT",
+         "Certificate file of the Admin API's ssl listeners; empty: ssl_cert."),
+    TEXT(admin_ssl_cert_key, "", "ADMIN_SSL_CERT_KEY", "Key file of admin_ssl_cert."),
+    TEXT(admin_access_log, "off", "ADMIN_ACCESS_LOG",
+         "Access log file of the Admin API; - is standard output, off is none."),
+    TEXT(admin_store, "", NULL,
+         "Directory that holds the configuration written through the Admin API; empty: it is "
+         "read "
+         "only."),
     TEXT(dns_servers, "", "DNS_RESOLVER",
          "Name servers as ADDRESS[:PORT], separated by commas; empty: the system's."),
     SWITCH(

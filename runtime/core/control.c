@@ -34,6 +34,10 @@ struct control {
     settings_t settings;        // the same with another drain delay; its slices are borrowed
     reloads_t *reloads;
     bool terminating, silent;
+    uint32_t load_seq; // of the last control_load
+    bool loading;
+    control_loaded_fn on_loaded; // NULL: nobody waits
+    void *loaded_arg;
 };
 
 // What a process without a master does for itself.
@@ -193,7 +197,19 @@ static void reload_done(void *arg, uint32_t seq, int rc, const char *text)
     answer(c, rc == 0 ? CONTROL_INSTALLED : CONTROL_REFUSED, seq, text);
 }
 
-static void obey(control_t *c, const control_message_t *m, int fd)
+static void loaded(control_t *c, control_message_t *m)
+{
+    if (!c->loading || m->seq != c->load_seq)
+        return;
+    control_loaded_fn fn = c->on_loaded;
+    c->loading = false;
+    c->on_loaded = NULL;
+    m->text[m->text_n < CONTROL_TEXT_MAX ? m->text_n : CONTROL_TEXT_MAX - 1] = '\0';
+    if (fn)
+        fn(c->loaded_arg, (control_loaded_t)m->arg, m->text);
+}
+
+static void obey(control_t *c, control_message_t *m, int fd)
 {
     switch ((control_order_t)m->order) {
     case CONTROL_RELOAD:
@@ -208,9 +224,16 @@ static void obey(control_t *c, const control_message_t *m, int fd)
     case CONTROL_REOPEN:
         reopen_logs(c);
         break;
+    case CONTROL_LEVEL:
+        log_set_level((log_level_t)m->arg);
+        break;
+    case CONTROL_LOADED:
+        loaded(c, m);
+        break;
     case CONTROL_READY:
     case CONTROL_INSTALLED:
     case CONTROL_REFUSED:
+    case CONTROL_LOAD:
         log_write(LOG_ERR, "worker %u: the master sent a worker's message (%u)",
                   c->worker->index, m->order);
         break;
@@ -236,6 +259,36 @@ static void on_message(void *arg, int fd)
         obey(c, &m, passed);
     if (rc == ERR_EOF)
         on_master_gone(c);
+}
+
+// ---- the Admin API's orders ----
+
+int control_load(control_t *c, int fd, control_loaded_fn done, void *arg)
+{
+    ASSERT(c->fd >= 0 && done, "the Admin API has a master, and waits for its answer");
+    control_message_t m = {.order = CONTROL_LOAD, .seq = c->load_seq + 1};
+    int rc = c->loading ? 1 : control_send(c->fd, &m, fd);
+    if (fd >= 0)
+        close(fd);
+    if (rc != 0)
+        return rc;
+    c->load_seq = m.seq;
+    c->loading = true;
+    c->on_loaded = done;
+    c->loaded_arg = arg;
+    return 0;
+}
+
+void control_load_forget(control_t *c)
+{
+    c->on_loaded = NULL;
+}
+
+int control_set_level(control_t *c, log_level_t level)
+{
+    ASSERT(c->fd >= 0, "the Admin API has a master");
+    control_message_t m = {.order = CONTROL_LEVEL, .arg = level};
+    return control_send(c->fd, &m, -1);
 }
 
 // ---- without a master ----
@@ -332,6 +385,7 @@ control_t *control_start(worker_t *w, int fd)
     char text[CONTROL_TEXT_MAX];
     control_t *c = mem_zalloc(sizeof *c);
     c->worker = w;
+    w->control = c;
     c->fd = fd;
     c->original = w->settings;
     if (node_id()[0])
@@ -371,6 +425,7 @@ void control_stop(control_t *c)
     io_timer_stop(&c->report);
     io_timer_stop(&c->shut);
     c->worker->settings = c->original;
+    c->worker->control = NULL;
     stats_slot_report(0, 0);
     free(c);
 }

@@ -17,7 +17,22 @@ typedef enum control_order {
     CONTROL_READY = 16,     // serves; text: what is in use
     CONTROL_INSTALLED = 17, // seq: the order's; text: what is in use
     CONTROL_REFUSED = 18,   // seq: the order's; text: why
+    // the Admin API's process -> master
+    CONTROL_LOAD =
+        32, // seq; with a memory file: its text is the configuration from now on; without: read again
+    // both ways
+    CONTROL_LEVEL = 33, // arg: log level
+    // master -> the Admin API's process
+    CONTROL_LOADED =
+        34, // seq: the order's; arg: control_loaded_t; text: what is in use, or why not
 } control_order_t;
+
+typedef enum control_loaded {
+    LOADED_DONE,
+    LOADED_UNCHANGED,
+    LOADED_REFUSED,
+    LOADED_BUSY
+} control_loaded_t;
 
 enum { CONTROL_TEXT_MAX = 1024 };
 
@@ -57,5 +72,14 @@ void control_set_alone(load_fn load, str_t facts, const int *proxy_fds, unsigned
 // fd is borrowed until control_stop. fd -1: SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1 and SIGUSR2 are handled here instead.
 // When the master vanishes the worker drains. Also reports pid and Lua memory to the stats every second.
 control_t *control_start(worker_t *w, int fd);
+// The Admin API's process only: the master shall load and every worker take the text in fd (taken; -1: what the files hold now). done is
+// called once, from the loop, unless the process ends first. 0; 1: another one is under way; ERR_EOF, ERR_IO.
+typedef void (*control_loaded_fn)(void *arg, control_loaded_t how, const char *text);
+int control_load(control_t *c, int fd, control_loaded_fn done, void *arg);
+// Who asked has gone: done is not called.
+void control_load_forget(control_t *c);
+// Another log level in every process of this gateway.
+int control_set_level(control_t *c, log_level_t level);
+
 // NULL is allowed. Must come before loop_destroy. A reload under way is waited for and dropped.
 void control_stop(control_t *c);

@@ -4,6 +4,7 @@
 void load_dispose(load_t *l)
 {
     buf_dispose(&l->document);
+    buf_dispose(&l->admin);
     buf_dispose(&l->problems);
     buf_dispose(&l->facts);
 }

@@ -16,8 +16,10 @@ typedef struct load {
     const settings_t *settings; // borrowed
     str_t known;                // borrowed: facts of the last load; empty: load in any case
     bool bare;                  // a document for people: without plugins' code and secrets
-    buf_t document;             // JSON
-    buf_t problems;             // one a line, warnings too
+    str_t posted; // borrowed: the configuration's text, instead of files; {NULL, 0}: the files
+    buf_t document; // JSON
+    buf_t admin; // JSON: the same for the process of the Admin API; empty without admin_listen
+    buf_t problems; // one a line, warnings too
     // "content HEX": SHA-256 of everything that was read; "files N"; "secret PATH": each file that a vault reference names.
     buf_t facts;
 } load_t;

@@ -31,9 +31,6 @@
 
 enum { STOP_GRACE_MS = 1000, DRAIN_GRACE_MS = 3000, SERIES_MAX = 20000 };
 
-static const char LAST_GOOD_USED[] =
-    "the configuration is invalid; the last one that worked is used (last_good)";
-
 // With so many old generations under way in a worker, files are not looked at: each holds a configuration.
 enum { GENERATIONS_MAX = 16 };
 
@@ -131,7 +128,8 @@ static void fail_start(master_t *m, const char *why)
 static void start_workers(master_t *m)
 {
     m->current = m->candidate;
-    m->candidate = (document_t){.fd = -1};
+    m->current_admin = m->candidate_admin;
+    m->candidate = m->candidate_admin = (document_t){.fd = -1};
     m->current_seq = m->seq = 1;
     if (master_bind(m) != 0) {
         fail_start(m, "a listener cannot be opened");
@@ -180,8 +178,8 @@ static void look_for_changes(master_t *m)
 
 static bool same_as_current(const master_t *m)
 {
-    return str_eq(str_make(m->current.p, m->current.n),
-                  str_make(m->candidate.p, m->candidate.n));
+    return document_same(&m->current, &m->candidate) &&
+           document_same(&m->current_admin, &m->candidate_admin);
 }
 
 // Nothing to do; after an invalid one the files may be back at what is in use.
@@ -190,6 +188,8 @@ static void unchanged(master_t *m, bool healthy)
     stat_fixed_add(SF_RELOADS_UNCHANGED, 1);
     log_write(LOG_INFO, "the configuration has not changed");
     document_close(&m->candidate);
+    document_close(&m->candidate_admin);
+    admin_answer(m, LOADED_UNCHANGED, "the configuration has not changed");
     if (!healthy)
         return;
     config_state_t *s = config_state_begin();
@@ -220,10 +220,12 @@ static void loaded(master_t *m, int status)
     if (m->state == MASTER_STARTING) {
         good ? start_workers(m) : start_with_last_good(m);
     } else if (m->state == MASTER_RUNNING && outcome == LOAD_CHANGING) {
+        m->posting = false; // what was asked for stays so
         watcher_again(m->watcher, master_now_ms());
     } else if (m->state == MASTER_RUNNING && outcome == LOAD_UNCHANGED) {
         unchanged(m, false);
-    } else if (m->state == MASTER_RUNNING && good && !m->load_forced && same_as_current(m)) {
+    } else if (m->state == MASTER_RUNNING && good && (!m->load_forced || m->posting) &&
+               same_as_current(m)) {
         unchanged(m, true);
     } else if (m->state == MASTER_RUNNING && good) {
         reload_start(m);
@@ -231,6 +233,7 @@ static void loaded(master_t *m, int status)
         stat_fixed_add(SF_RELOADS_FAILED, 1);
         log_write(LOG_ERR, "reload refused, the running configuration stays in use");
         notify_ready("reload refused; the running configuration stays in use");
+        admin_answer(m, LOADED_REFUSED, "the loader failed; its log says why");
     }
 }
 
@@ -249,7 +252,7 @@ static void began_serving(master_t *m)
     config_state_end();
 }
 
-static void worker_ready(master_t *m, unsigned i, const char *summary)
+static void worker_ready(master_t *m, unsigned i)
 {
     m->slots[i].ready = true;
     reload_slot_ready(m, i);
@@ -257,17 +260,42 @@ static void worker_ready(master_t *m, unsigned i, const char *summary)
         return;
     m->state = MASTER_RUNNING;
     began_serving(m);
-    log_write(LOG_NOTICE, "serving: %u workers, %s", m->n_slots, summary);
-    notify_ready("serving: %u workers, %s", m->n_slots, summary);
+    log_write(LOG_NOTICE, "serving: %u workers, %s", m->n_workers, m->summary);
+    notify_ready("serving: %u workers, %s", m->n_workers, m->summary);
 }
 
 // ---- events ----
 
+static void set_level(master_t *m, uint64_t level)
+{
+    if (level > LOG_DEBUG)
+        return;
+    log_write(LOG_NOTICE, "the log level is %s now", log_level_name((log_level_t)level));
+    log_set_level((log_level_t)level);
+    slots_order(m, CONTROL_LEVEL, level);
+}
+
+// Only the Admin API's process may ask for more than it was asked for.
+static void on_admin_message(master_t *m, unsigned i, const control_message_t *msg, int fd)
+{
+    if (is_admin(m, i) && msg->order == CONTROL_LOAD)
+        admin_ask(m, msg, fd);
+    else if (fd >= 0)
+        close(fd);
+    if (is_admin(m, i) && msg->order == CONTROL_LEVEL)
+        set_level(m, msg->arg);
+    if (!is_admin(m, i))
+        log_write(LOG_ERR, "worker %u sent the Admin API's message (%u)", i, msg->order);
+}
+
 static void on_message(master_t *m, unsigned i, const control_message_t *msg)
 {
+    bool tells = msg->order == CONTROL_READY || msg->order == CONTROL_INSTALLED;
+    if (tells && !is_admin(m, i))
+        memcpy(m->summary, msg->text, sizeof m->summary);
     switch ((control_order_t)msg->order) {
     case CONTROL_READY:
-        worker_ready(m, i, msg->text);
+        worker_ready(m, i);
         break;
     case CONTROL_INSTALLED:
     case CONTROL_REFUSED:
@@ -277,8 +305,12 @@ static void on_message(master_t *m, unsigned i, const control_message_t *msg)
     case CONTROL_DRAIN:
     case CONTROL_STOP:
     case CONTROL_REOPEN:
+    case CONTROL_LOADED:
         log_write(LOG_ERR, "worker %u sent a master's message (%u)", i, msg->order);
         break;
+    case CONTROL_LOAD:
+    case CONTROL_LEVEL:
+        UNREACHABLE("on_admin_message has these");
     }
 }
 
@@ -287,6 +319,10 @@ static void read_messages(master_t *m, unsigned i)
     control_message_t msg;
     int passed = -1, rc;
     while ((rc = control_receive(m->slots[i].control, &msg, &passed)) == 0) {
+        if (msg.order == CONTROL_LOAD || msg.order == CONTROL_LEVEL) {
+            on_admin_message(m, i, &msg, passed);
+            continue;
+        }
         if (passed >= 0)
             close(passed);
         msg.text[msg.text_n < CONTROL_TEXT_MAX ? msg.text_n : CONTROL_TEXT_MAX - 1] = '\0';
@@ -403,6 +439,9 @@ static void turn(master_t *m)
         m->load_again = false;
         ask_for_reload(m);
     }
+    if (m->asked && !m->posting && m->state == MASTER_RUNNING && !m->loader &&
+        m->phase == RELOAD_NONE)
+        admin_begin(m);
     look_for_changes(m);
 }
 
@@ -434,63 +473,6 @@ static int serve(master_t *m)
     return m->exit_code;
 }
 
-// ---- one process alone ----
-
-static void tell_alone(const load_t *l, bool from_last_good)
-{
-    char hash[33];
-    uint64_t files = 0;
-    str_t facts = buf_str(&l->facts), content = facts_get(facts, STR("content"));
-    str_to_u64(facts_get(facts, STR("files")), &files);
-    generation_hash(buf_str(&l->document), hash);
-    config_state_loaded(str_from(hash), (uint32_t)files, content);
-    if (!from_last_good) {
-        last_good_keep(l->settings, buf_str(&l->document));
-        return;
-    }
-    config_state_failed(buf_str(&l->problems), content);
-    config_state_begin()->last_good = true;
-    config_state_end();
-}
-
-static int load_alone(const master_t *m, load_t *l)
-{
-    *l = (load_t){.settings = m->s};
-    bool good = m->o->load(l) == LOAD_DONE;
-    control_log_problems(buf_str(&l->problems), good ? LOG_WARN : LOG_EMERG);
-    bool last_good = !good && last_good_take(m->s, &l->document) == 0;
-    if (!good && !last_good) {
-        log_write(LOG_EMERG, "not started: the configuration is invalid");
-        return -1;
-    }
-    if (last_good)
-        log_write(LOG_ERR, "%s", LAST_GOOD_USED);
-    tell_alone(l, last_good);
-    return 0;
-}
-
-static int serve_alone(master_t *m)
-{
-    load_t first;
-    int code = 1;
-    m->n_slots = 1;
-    stats_use_slot(0);
-    if (load_alone(m, &first) == 0 && master_bind(m) == 0) {
-        control_set_alone(m->o->load, buf_str(&first.facts), m->slots[0].fds,
-                          m->s->n_proxy_listen);
-        worker_opts_t o = {.settings = m->s,
-                           .script = m->o->script,
-                           .listen_fds = m->slots[0].fds,
-                           .document = buf_str(&first.document).p,
-                           .document_n = first.document.n,
-                           .control_fd = -1,
-                           .heartbeat = m->beats};
-        code = worker_run(&o);
-    }
-    load_dispose(&first);
-    return code;
-}
-
 // ---- life ----
 
 static int open_prefix(const settings_t *s)
@@ -518,10 +500,12 @@ static master_t *create(const master_opts_t *o)
     m->s = o->settings;
     m->self = getpid();
     m->signal_fd = -1;
-    m->current.fd = m->candidate.fd = -1;
-    m->loader_document = m->loader_problems = m->loader_facts = -1;
-    m->n_slots = settings_workers(o->settings);
-    m->n_slots = m->n_slots > SLOTS_MAX ? SLOTS_MAX : m->n_slots;
+    m->current.fd = m->candidate.fd = m->current_admin.fd = m->candidate_admin.fd = -1;
+    m->loader_document = m->loader_problems = m->loader_facts = m->loader_admin = -1;
+    m->n_workers = settings_workers(o->settings);
+    m->n_workers = m->n_workers > WORKERS_MAX ? WORKERS_MAX : m->n_workers;
+    m->n_slots = m->n_workers;
+    admin_init(m);
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         m->slots[i].control = -1;
         for (unsigned j = 0; j < FDS_MAX; j++)
@@ -535,6 +519,7 @@ static void destroy(master_t *m)
     master_close_listeners(m);
     document_close(&m->current);
     document_close(&m->candidate);
+    admin_dispose(m);
     watcher_destroy(m->watcher);
     buf_dispose(&m->facts);
     config_state_destroy();
@@ -557,7 +542,7 @@ int master_run(const master_opts_t *o)
     int code = 1;
     if (create_shared(m) == 0) {
         if (!o->settings->master)
-            code = serve_alone(m);
+            code = master_serve_alone(m);
         else if (take_signals(m) == 0)
             code = serve(m);
     }

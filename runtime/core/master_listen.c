@@ -1,5 +1,5 @@
 // The listening sockets: one for each address and slot, bound once and kept as long as the master lives.
-// With one slot they are plain; with several each slot has its own queue (SO_REUSEPORT), which a respawned worker inherits.
+// With one worker they are plain; with several each has its own queue (SO_REUSEPORT), which a respawned worker inherits.
 // Invariant: all sockets of one address have the same port, also when port 0 was asked for.
 #include <errno.h>
 #include <stdio.h>
@@ -66,9 +66,9 @@ static int bind_all(master_t *m, const listen_setting_t *l, const char *setting)
     if (addr_parse(l->address, &a) != 0)
         return complain(l, setting, ERR_INVALID);
     bool unix_path = a.sa.sa_family == AF_UNIX,
-         share = (m->n_slots > 1 || l->reuseport) && !unix_path;
+         share = (m->n_workers > 1 || l->reuseport) && !unix_path;
     int err = share && !l->reuseport && addr_port(&a) != 0 ? probe(&a) : 0;
-    for (unsigned i = 0; i < m->n_slots && err == 0; i++) {
+    for (unsigned i = 0; i < m->n_workers && err == 0; i++) {
         int *fd = &m->slots[i].fds[m->n_fds];
         if (unix_path && i > 0) {
             *fd = dup(m->slots[0].fds[m->n_fds]);
@@ -82,6 +82,19 @@ static int bind_all(master_t *m, const listen_setting_t *l, const char *setting)
     if (err != 0)
         return complain(l, setting, err);
     m->n_fds++;
+    announce(l, setting, &a);
+    return 0;
+}
+
+int listen_one(const listen_setting_t *l, const char *setting, int *fd)
+{
+    addr_t a;
+    if (addr_parse(l->address, &a) != 0)
+        return complain(l, setting, ERR_INVALID);
+    int err = listen_bind(&a, l->backlog ? l->backlog : 511, l->reuseport, fd);
+    if (err != 0)
+        return complain(l, setting, err);
+    learn_port(*fd, &a);
     announce(l, setting, &a);
     return 0;
 }
@@ -101,28 +114,28 @@ int master_bind(master_t *m)
             return -1;
     }
     ASSERT(m->n_fds <= FDS_MAX, "a slot has room for every listener");
-    if (m->s->n_admin_listen > 0)
-        log_write(
-            LOG_NOTICE,
-            "admin_listen is set, but there is no Admin API in this version: it is not opened");
-    return 0;
+    return admin_bind(m);
 }
 
-static unsigned n_proxy(const master_t *m)
+// How many of a slot's first sockets end with the drain.
+static unsigned n_front(const master_t *m, unsigned i)
 {
-    return m->s->n_proxy_listen < m->n_fds ? m->s->n_proxy_listen : m->n_fds;
+    unsigned n = is_admin(m, i) ? m->s->n_admin_listen : m->s->n_proxy_listen;
+    while (n > 0 && m->slots[i].fds[n - 1] < 0)
+        n--; // the start failed before it was bound
+    return n;
 }
 
 void master_silence_listeners(master_t *m)
 {
     for (unsigned i = 0; i < m->n_slots; i++)
-        control_silence(m->slots[i].fds, n_proxy(m));
+        control_silence(m->slots[i].fds, n_front(m, i));
 }
 
 void master_shut_listeners(master_t *m)
 {
     for (unsigned i = 0; i < m->n_slots; i++)
-        control_shut(m->slots[i].fds, n_proxy(m));
+        control_shut(m->slots[i].fds, n_front(m, i));
 }
 
 void master_close_listeners(master_t *m)

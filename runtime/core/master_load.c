@@ -37,15 +37,20 @@ static int write_all(int fd, str_t s)
 // The exit codes of the child are outcomes; anything else is a failure.
 static _Noreturn void load_in_child(master_t *m)
 {
-    load_t l = {.settings = m->s, .known = m->load_forced ? (str_t){0} : buf_str(&m->facts)};
+    buf_t posted = admin_text(m);
+    load_t l = {.settings = m->s,
+                .known = m->load_forced ? (str_t){0} : buf_str(admin_facts(m)),
+                .posted = posted.p ? buf_str(&posted) : (str_t){0}};
     int document_fd = m->loader_document, problems_fd = m->loader_problems,
-        facts_fd = m->loader_facts;
+        facts_fd = m->loader_facts, admin_fd = m->loader_admin;
     master_become_child(m, -1);
     prctl(PR_SET_NAME, "moongate-load");
     load_outcome_t outcome = m->o->load(&l);
-    bool written = write_all(problems_fd, buf_str(&l.problems)) == 0 &&
-                   write_all(facts_fd, buf_str(&l.facts)) == 0 &&
-                   (outcome != LOAD_DONE || write_all(document_fd, buf_str(&l.document)) == 0);
+    bool written =
+        write_all(problems_fd, buf_str(&l.problems)) == 0 &&
+        write_all(facts_fd, buf_str(&l.facts)) == 0 &&
+        (outcome != LOAD_DONE || (write_all(document_fd, buf_str(&l.document)) == 0 &&
+                                  write_all(admin_fd, buf_str(&l.admin)) == 0));
     if (!written)
         log_write(LOG_ERR, "the loader cannot hand over its result: %s", strerror(errno));
     _exit(written ? (int)outcome : (int)LOAD_INVALID);
@@ -53,12 +58,13 @@ static _Noreturn void load_in_child(master_t *m)
 
 static void close_results(master_t *m)
 {
-    const int fds[] = {m->loader_document, m->loader_problems, m->loader_facts};
+    const int fds[] = {m->loader_document, m->loader_problems, m->loader_facts,
+                       m->loader_admin};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
-    m->loader_document = m->loader_problems = m->loader_facts = -1;
+    m->loader_document = m->loader_problems = m->loader_facts = m->loader_admin = -1;
 }
 
 void master_load_begin(master_t *m, bool forced)
@@ -69,7 +75,9 @@ void master_load_begin(master_t *m, bool forced)
         memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     m->loader_problems = memfd_create("moongate-problems", MFD_CLOEXEC);
     m->loader_facts = memfd_create("moongate-facts", MFD_CLOEXEC);
-    bool ready = m->loader_document >= 0 && m->loader_problems >= 0 && m->loader_facts >= 0;
+    m->loader_admin = memfd_create("moongate-admin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    bool ready = m->loader_document >= 0 && m->loader_problems >= 0 && m->loader_facts >= 0 &&
+                 m->loader_admin >= 0;
     pid_t pid = ready ? fork() : -1;
     if (pid == 0)
         load_in_child(m);
@@ -133,11 +141,21 @@ static load_outcome_t outcome_of(int status)
 static void take_facts(master_t *m)
 {
     str_t facts = map_file(m->loader_facts);
-    buf_clear(&m->facts);
-    buf_append(&m->facts, facts);
+    buf_t *known = admin_facts(m);
+    buf_clear(known);
+    buf_append(known, facts);
     unmap_file(facts);
     if (m->watcher)
-        watcher_set_facts(m->watcher, buf_str(&m->facts));
+        watcher_set_facts(m->watcher, buf_str(known));
+}
+
+static void answer_invalid(master_t *m, str_t problems)
+{
+    char text[CONTROL_TEXT_MAX];
+    snprintf(text, sizeof text, "%.*s",
+             (int)(problems.n < sizeof text ? problems.n : sizeof text - 1),
+             problems.n ? problems.p : "");
+    admin_answer(m, LOADED_REFUSED, text);
 }
 
 static void take_problems(master_t *m, load_outcome_t outcome)
@@ -147,12 +165,15 @@ static void take_problems(master_t *m, load_outcome_t outcome)
         leave_cause(problems);
     if (outcome == LOAD_INVALID && m->state <= MASTER_RUNNING)
         config_state_failed(problems.n ? problems : STR("the loader ended without a word"),
-                            facts_get(buf_str(&m->facts), STR("content")));
+                            facts_get(buf_str(admin_facts(m)), STR("content")));
     control_log_problems(problems, outcome == LOAD_DONE ? LOG_WARN : LOG_ERR);
+    if (outcome == LOAD_INVALID)
+        answer_invalid(m, problems);
     unmap_file(problems);
 }
 
-static int take_document(master_t *m, int fd)
+// fd is taken. 0, or -1: the file is empty.
+static int take_document(int fd, document_t *out)
 {
     document_t made = {.fd = fd};
     if (fcntl(made.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
@@ -160,14 +181,31 @@ static int take_document(master_t *m, int fd)
     str_t text = map_file(made.fd);
     made.p = (char *)(uintptr_t)text.p;
     made.n = text.n;
+    document_close(out);
+    *out = (document_t){.fd = -1};
     if (text.n == 0) {
-        log_write(LOG_ERR, "the loader made an empty document");
         document_close(&made);
         return -1;
     }
-    document_close(&m->candidate);
-    m->candidate = made;
+    *out = made;
     return 0;
+}
+
+// What the loader's child made: of the Admin API's document there may be none.
+static load_outcome_t take_documents(master_t *m)
+{
+    int document = m->loader_document, admin = m->loader_admin;
+    m->loader_document = m->loader_admin = -1;
+    take_document(admin, &m->candidate_admin);
+    if (take_document(document, &m->candidate) == 0)
+        return LOAD_DONE;
+    log_write(LOG_ERR, "the loader made an empty document");
+    return LOAD_INVALID;
+}
+
+bool document_same(const document_t *a, const document_t *b)
+{
+    return str_eq(str_make(a->p, a->n), str_make(b->p, b->n));
 }
 
 load_outcome_t master_load_end(master_t *m, int status)
@@ -179,11 +217,8 @@ load_outcome_t master_load_end(master_t *m, int status)
     if (m->state <= MASTER_RUNNING)
         log_end(status); // else we ended it ourselves
     m->loader = 0;
-    if (outcome == LOAD_DONE) {
-        if (take_document(m, m->loader_document) != 0)
-            outcome = LOAD_INVALID;
-        m->loader_document = -1;
-    }
+    if (outcome == LOAD_DONE)
+        outcome = take_documents(m);
     close_results(m);
     return outcome;
 }
@@ -193,6 +228,7 @@ void master_load_cancel(master_t *m)
     if (m->loader)
         kill(m->loader, SIGKILL);
     m->load_again = false;
+    admin_cancel(m);
 }
 
 // ---- the last good one ----
@@ -207,7 +243,7 @@ int master_take_last_good(master_t *m)
         rc = -errno;
     buf_dispose(&text);
     if (rc == 0)
-        return take_document(m, fd) == 0 ? 0 : -EINVAL;
+        return take_document(fd, &m->candidate) == 0 ? 0 : -EINVAL;
     if (fd >= 0)
         close(fd);
     return rc;
@@ -219,7 +255,7 @@ void master_tell_workers(const master_t *m)
 {
     config_state_t *s = config_state_begin();
     s->workers = s->workers_acked = 0;
-    for (unsigned i = 0; i < m->n_slots; i++) {
+    for (unsigned i = 0; i < m->n_workers; i++) {
         s->workers += m->slots[i].pid != 0;
         s->workers_acked += m->slots[i].ready && m->slots[i].document_seq == m->current_seq &&
                             m->slots[i].awaited == 0;
@@ -228,11 +264,11 @@ void master_tell_workers(const master_t *m)
     config_state_end();
 }
 
-void master_tell_loaded(const master_t *m)
+void master_tell_loaded(master_t *m)
 {
     char hash[33];
     uint64_t files = 0;
-    str_t facts = buf_str(&m->facts);
+    str_t facts = buf_str(admin_facts(m));
     generation_hash(str_make(m->current.p, m->current.n), hash);
     str_to_u64(facts_get(facts, STR("files")), &files);
     config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));

@@ -65,6 +65,7 @@ void master_become_child(master_t *m, int keep_slot)
         close(m->loader_document);
         close(m->loader_problems);
         close(m->loader_facts);
+        close(m->loader_admin);
     }
     if (m->watcher)
         watcher_leave(m->watcher);
@@ -73,28 +74,40 @@ void master_become_child(master_t *m, int keep_slot)
 
 static _Noreturn void run_child(master_t *m, unsigned i, int control)
 {
-    char name[16];
+    char name[32];
+    bool admin = is_admin(m, i);
+    const document_t *document = slot_document(m, i);
     snprintf(name, sizeof name, "moongate-w%u", i);
     master_become_child(m, (int)i);
-    prctl(PR_SET_NAME, name);
+    prctl(PR_SET_NAME, admin ? "moongate-admin" : name);
     stats_use_slot(i);
     worker_opts_t o = {
         .index = i,
-        .settings = m->s,
+        .settings = admin ? &m->admin_settings : m->s,
         .script = m->o->script,
         .listen_fds = m->slots[i].fds,
-        .document = m->current.p,
-        .document_n = m->current.n,
+        .document = document->p,
+        .document_n = document->n,
+        .admin = admin,
         .control_fd = control,
         .heartbeat = &m->beats[i * BEAT_STRIDE],
     };
     exit(worker_run(&o));
 }
 
+const document_t *slot_document(const master_t *m, unsigned i)
+{
+    return is_admin(m, i) ? &m->current_admin : &m->current;
+}
+
 void slots_spawn(master_t *m, unsigned i)
 {
     slot_t *s = &m->slots[i];
     ASSERT(s->pid == 0, "a slot holds one worker");
+    if (slot_document(m, i)->fd < 0) {
+        log_write(LOG_WARN, "the Admin API starts with the next valid configuration");
+        return;
+    }
     int pair[2] = {-1, -1};
     int rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
     m->beats[i * BEAT_STRIDE] = master_now_ms();
@@ -162,7 +175,7 @@ unsigned slots_alive(const master_t *m)
 bool slots_all_ready(const master_t *m)
 {
     for (unsigned i = 0; i < m->n_slots; i++) {
-        if (!m->slots[i].ready)
+        if (!m->slots[i].ready && slot_document(m, i)->fd >= 0)
             return false;
     }
     return true;
@@ -196,7 +209,7 @@ static void describe(int status, char *out, size_t cap)
 // Nobody accepts at a dead worker's status sockets any more: closed, their connections go to the workers that still drain.
 static void close_status_fds(const master_t *m, slot_t *s)
 {
-    for (unsigned i = m->s->n_proxy_listen; i < m->n_fds; i++) {
+    for (unsigned i = m->s->n_proxy_listen; i < FDS_MAX; i++) {
         if (s->fds[i] >= 0)
             close(s->fds[i]);
         s->fds[i] = -1;
@@ -287,7 +300,8 @@ void slots_check_beats(master_t *m)
         uint64_t silent_ms = now_ms > beat_ms ? now_ms - beat_ms : 0;
         if (paused && s->pid)
             m->beats[i * BEAT_STRIDE] = now_ms;
-        else if (s->pid && (silent_ms > (s->ready ? hang_ms : START_MS) || s->aborted_ms))
+        else if (s->pid && (silent_ms > (s->ready && !is_admin(m, i) ? hang_ms : START_MS) ||
+                            s->aborted_ms))
             end_hung(s, i, silent_ms, now_ms);
     }
 }

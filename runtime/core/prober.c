@@ -182,7 +182,8 @@ static void on_lease(io_timer_t *t)
     prober_t *p = CONTAINER_OF(t, prober_t, lease_timer);
     worker_t *w = p->worker;
     io_timer_start(t, LEASE_EVERY_MS);
-    p->mine = !w->draining && health_lease(w->index, clock_mono_us() / 1000, LEASE_MS);
+    p->mine =
+        !w->draining && !w->admin && health_lease(w->index, clock_mono_us() / 1000, LEASE_MS);
 }
 
 // ---- life ----

@@ -17,6 +17,9 @@
 
 static const double MIB = 1024 * 1024;
 
+// What a controller takes for "this gateway has no configuration yet, push it".
+static const char ZERO_HASH[] = "00000000000000000000000000000000";
+
 // ---- /status ----
 
 static void put_server(buf_t *b)
@@ -63,7 +66,17 @@ static void put_memory(buf_t *b)
     buf_append(b, STR("}}"));
 }
 
-static void status_json(const request_t *r, buf_t *b)
+// Of the configuration in use; its own process of the Admin API has another one.
+static void put_hash(const worker_t *w, buf_t *b)
+{
+    config_state_t s;
+    config_state_get(&s);
+    const char *hash = w->admin && s.hash[0] ? s.hash : w->gen->hash;
+    buf_printf(b, "\"configuration_hash\":\"%s\"",
+               s.generation && s.files == 0 ? ZERO_HASH : hash);
+}
+
+void status_put_json(worker_t *w, buf_t *b)
 {
     buf_putc(b, '{');
     put_server(b);
@@ -71,9 +84,10 @@ static void status_json(const request_t *r, buf_t *b)
     quarantine_json(b);
     buf_putc(b, ',');
     put_memory(b);
-    buf_printf(b, ",\"database\":{\"reachable\":true},\"configuration_hash\":\"%s\",",
-               r->worker->gen->hash);
-    status_config_json(r->worker, b);
+    buf_append(b, STR(",\"database\":{\"reachable\":true},"));
+    put_hash(w, b);
+    buf_putc(b, ',');
+    status_config_json(w, b);
     buf_putc(b, '}');
 }
 
@@ -163,7 +177,7 @@ static void put_vms(buf_t *b, const char *node)
     }
 }
 
-static void put_own(buf_t *b, const request_t *r)
+static void put_own(buf_t *b, const worker_t *w)
 {
     line(family(b, "moongate_worker_respawns_total", "counter",
                 "Workers replaced after a crash or a hang"),
@@ -178,12 +192,12 @@ static void put_own(buf_t *b, const request_t *r)
                 "Additions to metrics that had no room"),
          "", (double)stats_dropped());
     quarantine_metrics(b);
-    status_config_metrics(r->worker, b);
+    status_config_metrics(w, b);
 }
 
-static void metrics_text(const request_t *r, buf_t *b)
+void status_put_metrics(worker_t *w, buf_t *b)
 {
-    const char *node = r->worker->node_id;
+    const char *node = w->node_id;
     char labels[128];
     put_connections(b, node);
     snprintf(labels, sizeof labels, "{node_id=\"%s\",subsystem=\"http\"}", node);
@@ -198,8 +212,8 @@ static void metrics_text(const request_t *r, buf_t *b)
     put_dicts(b, node, false);
     put_dicts(b, node, true);
     put_vms(b, node);
-    put_own(b, r);
-    upstream_health_metrics(r->worker, b);
+    put_own(b, w);
+    upstream_health_metrics(w, b);
     stats_render(b);
 }
 
@@ -237,10 +251,10 @@ static void answer_ready(request_t *r)
         answer_message(r, 200, "ready");
 }
 
-static void answer_made(request_t *r, void (*make)(const request_t *r, buf_t *b), str_t type)
+static void answer_made(request_t *r, void (*make)(worker_t *w, buf_t *b), str_t type)
 {
     buf_t body = {0};
-    make(r, &body);
+    make(r->worker, &body);
     answer(r, 200, &body, type);
 }
 
@@ -289,8 +303,8 @@ void status_handle(request_t *r)
     } else if (ready) {
         answer_ready(r);
     } else if (status) {
-        answer_made(r, status_json, STR("application/json; charset=utf-8"));
+        answer_made(r, status_put_json, STR("application/json; charset=utf-8"));
     } else {
-        answer_made(r, metrics_text, STR("text/plain; version=0.0.4; charset=utf-8"));
+        answer_made(r, status_put_metrics, STR("text/plain; version=0.0.4; charset=utf-8"));
     }
 }

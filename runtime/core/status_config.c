@@ -115,5 +115,6 @@ void status_config_metrics(const worker_t *w, buf_t *b)
     head(b, "moongate_config_watch_mode", "gauge", "How changes of files are noticed");
     buf_printf(b, "moongate_config_watch_mode{mode=\"%s\"} 1\n", s.watch);
     head(b, "moongate_config_info", "gauge", "Hash of the configuration in use");
-    buf_printf(b, "moongate_config_info{hash=\"%s\"} 1\n", w->gen->hash);
+    buf_printf(b, "moongate_config_info{hash=\"%s\"} 1\n",
+               w->admin && s.hash[0] ? s.hash : w->gen->hash);
 }

@@ -132,6 +132,21 @@ static bool any_tls(const listen_setting_t *l, uint32_t n)
     return false;
 }
 
+// Clients of the Admin API's TLS listeners show a certificate of admin_client_ca, when there is one.
+static int ask_for_certificates(worker_t *w, char *why, size_t why_cap)
+{
+    str_t path = w->settings->admin_client_ca;
+    const char *detail = "cannot be read";
+    buf_t ca = {0};
+    int err = path.n ? file_read(path, &ca) : 0;
+    if (path.n && err == 0)
+        err = tls_server_require_client(w->tls, buf_str(&ca), &detail);
+    buf_dispose(&ca);
+    if (err != 0)
+        snprintf(why, why_cap, "admin_client_ca: %.*s: %s", STR_FMT(path), detail);
+    return err == 0 ? 0 : -1;
+}
+
 static int open_tls(worker_t *w, char *why, size_t why_cap)
 {
     const settings_t *s = w->settings;
@@ -149,6 +164,8 @@ static int open_tls(worker_t *w, char *why, size_t why_cap)
     if (default_certificate(w, why, why_cap) != 0)
         return -1;
     w->tls = tls_server_create(pick_certificate, w);
+    if (w->admin)
+        return ask_for_certificates(w, why, why_cap);
     tls_server_set_ticket_secret(w->tls,
                                  node_ticket_secret()); // a session resumes at any worker
     return 0;
@@ -294,7 +311,8 @@ static void on_drain_deadline(io_timer_t *t);
 
 int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
 {
-    *w = (worker_t){.index = o->index, .settings = o->settings, .script = o->script};
+    *w = (worker_t){
+        .index = o->index, .settings = o->settings, .script = o->script, .admin = o->admin};
     worker_self = w;
     w->loop = loop_create();
     w->heartbeat = o->heartbeat;

@@ -59,6 +59,8 @@ struct worker {
     out_batch_t out;
     head_limits_t limits;
     volatile uint64_t *heartbeat; // shared with the master, monotonic ms; NULL without one
+    bool admin;                   // serves the Admin API only
+    struct control *control;      // while it serves; NULL in specs
 };
 
 extern worker_t *worker_self; // the process's worker; NULL in the master
@@ -68,12 +70,13 @@ typedef struct worker_opts {
     unsigned index;
     const settings_t *settings;
     const script_t *script;
-    const int *
-        listen_fds; // bound sockets: settings->proxy_listen's, then status_listen's, then admin_listen's
-    const char *document; // configuration JSON, borrowed until install
+    const int *listen_fds; // bound sockets: settings->proxy_listen's, then status_listen's
+    const char *document;  // configuration JSON, borrowed until install
     size_t document_n;
     int control_fd; // from the master (reload, stop messages), or -1
     volatile uint64_t *heartbeat;
+    bool
+        admin; // the process of the Admin API: `settings` are admin_settings' (master_admin.c), its proxy listeners are admin_listen's
 } worker_opts_t;
 int worker_run(const worker_opts_t *o);
 

@@ -201,6 +201,19 @@ static int trust(tls_ctx_t *c, const tls_client_opts_t *o, const char **why)
     return 0;
 }
 
+int tls_server_require_client(tls_ctx_t *c, str_t ca_pem, const char **why)
+{
+    ASSERT(c->server, "a server asks its clients");
+    ERR_clear_error();
+    if (ca_pem.n == 0)
+        return tls_why(why, "holds no certificate");
+    const tls_client_opts_t own = {.ca_pem = ca_pem};
+    int err = trust(c, &own, why);
+    if (err == 0)
+        SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return err;
+}
+
 int tls_client_create(const tls_client_opts_t *o, tls_ctx_t **out, const char **why)
 {
     ERR_clear_error();

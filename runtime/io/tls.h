@@ -53,6 +53,9 @@ tls_ctx_t *tls_server_create(tls_pick_fn pick, void *arg);
 enum { TLS_TICKET_SECRET_BYTES = 80 };
 void tls_server_set_ticket_secret(tls_ctx_t *c, const uint8_t secret[TLS_TICKET_SECRET_BYTES]);
 
+// Clients must show a certificate that one of these CAs signed (PEM), else the handshake fails. 0, or ERR_INVALID with *why.
+int tls_server_require_client(tls_ctx_t *c, str_t ca_pem, const char **why);
+
 typedef struct tls_client_opts {
     bool verify;        // chain and host name
     bool limit_depth;   // to verify_depth certificates between the server's and an anchor

@@ -280,7 +280,7 @@ static void push_dict_names(lua_State *L, const settings_t *s)
     dicts_each(s, on_dict, &names);
 }
 
-// What host.lua gets: { share, plugin_dirs, config_paths, lua_path, code, code_hash, bare, parse_yaml, check_regex, list_directory,
+// What host.lua gets: { share, plugin_dirs, config_paths, lua_path, code, code_hash, bare, admin, parse_yaml, check_regex, list_directory,
 // read_secret, sha1, pure, dictionaries }.
 static void push_native(lua_State *L, run_t *run)
 {
@@ -295,6 +295,8 @@ static void push_native(lua_State *L, run_t *run)
     lua_setfield(L, -2, "code_hash");
     lua_pushboolean(L, in->bare);
     lua_setfield(L, -2, "bare");
+    lua_pushboolean(L, s->n_admin_listen > 0 && s->master && !in->bare);
+    lua_setfield(L, -2, "admin");
     lua_pushlightuserdata(L, run);
     lua_pushcclosure(L, read_secret, 1);
     lua_setfield(L, -2, "read_secret");
@@ -342,7 +344,7 @@ static uint32_t field_count(lua_State *L, int table, const char *name)
     return n;
 }
 
-// Copies host.lua's { document, problems, errors, warnings } out of the state.
+// Copies host.lua's { document, admin, problems, errors, warnings } out of the state.
 static void take_result(lua_State *L, int table, loader_result_t *out)
 {
     str_t text;
@@ -356,7 +358,11 @@ static void take_result(lua_State *L, int table, loader_result_t *out)
         text.p = luaL_checklstring(L, -1, &text.n);
         buf_append(&out->document, text);
     }
-    lua_pop(L, 2);
+    lua_getfield(L, table, "admin");
+    text.p = lua_tolstring(L, -1, &text.n);
+    if (out->errors == 0 && text.p)
+        buf_append(&out->admin, text);
+    lua_pop(L, 3);
 }
 
 static int run_protected(lua_State *L)
@@ -404,7 +410,10 @@ static void run_lua(run_t *run)
 // One state of all files, or LOAD_CHANGING.
 static load_outcome_t read_everything(run_t *run)
 {
-    source_files_read(run->in->settings, run->volumes, &run->files, run->out);
+    if (run->in->posted.p)
+        source_files_add(&run->files, "the posted configuration", run->in->posted);
+    else
+        source_files_read(run->in->settings, run->volumes, &run->files, run->out);
     source_code_read(run->in, run->volumes, &run->code, run->out);
     return run->files.late || run->code.late || volumes_changed(run->volumes) ? LOAD_CHANGING
                                                                               : LOAD_DONE;
@@ -454,8 +463,10 @@ load_outcome_t loader_run(const loader_input_t *in, loader_result_t *out)
         outcome = try_once(&run, i == TRIES_MAX - 1);
         run_dispose(&run);
     }
-    if (outcome != LOAD_DONE)
+    if (outcome != LOAD_DONE) {
         buf_clear(&out->document);
+        buf_clear(&out->admin);
+    }
     ASSERT(outcome != LOAD_DONE || out->document.n, "without errors there is a document");
     return outcome;
 }
@@ -463,6 +474,7 @@ load_outcome_t loader_run(const loader_input_t *in, loader_result_t *out)
 void loader_result_dispose(loader_result_t *r)
 {
     buf_dispose(&r->document);
+    buf_dispose(&r->admin);
     buf_dispose(&r->problems);
     buf_dispose(&r->facts);
     *r = (loader_result_t){0};
@@ -470,11 +482,15 @@ void loader_result_dispose(loader_result_t *r)
 
 load_outcome_t loader_load(load_t *l)
 {
-    loader_input_t in = {
-        .settings = l->settings, .share = lua_share(), .known = l->known, .bare = l->bare};
+    loader_input_t in = {.settings = l->settings,
+                         .share = lua_share(),
+                         .known = l->known,
+                         .bare = l->bare,
+                         .posted = l->posted};
     loader_result_t result;
     load_outcome_t outcome = loader_run(&in, &result);
     buf_append(&l->document, buf_str(&result.document));
+    buf_append(&l->admin, buf_str(&result.admin));
     buf_append(&l->problems, buf_str(&result.problems));
     buf_append(&l->facts, buf_str(&result.facts));
     loader_result_dispose(&result);

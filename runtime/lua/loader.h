@@ -10,10 +10,12 @@ typedef struct loader_input {
     const char *share;          // directory with lualib/ and plugins/
     str_t known;                // see load_t
     bool bare;
+    str_t posted; // see load_t
 } loader_input_t;
 
 typedef struct loader_result {
     buf_t document; // JSON; empty when there are errors
+    buf_t admin;    // see load_t
     buf_t
         problems; // one line for each: "kong.yaml:12:9: services[0].port: expected an integer (cure)"
     buf_t facts; // see load_t

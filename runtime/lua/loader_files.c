@@ -91,6 +91,19 @@ static char *copy_of(const char *text)
     return copy;
 }
 
+// text is taken.
+static void add_file(source_files_t *files, const char *name, const char *key, buf_t text)
+{
+    if (files->n == files->cap) {
+        files->cap = files->cap ? 2 * files->cap : 8;
+        files->v = mem_realloc(files->v, files->cap * sizeof *files->v);
+    }
+    source_file_t *f = &files->v[files->n++];
+    *f = (source_file_t){.name = copy_of(name), .key = copy_of(key), .text = text};
+    files->bytes += text.n;
+    source_digest(buf_str(&text), f->digest);
+}
+
 int source_files_take(source_files_t *files, int fd, const char *name, const char *key,
                       bool regular_only)
 {
@@ -108,15 +121,15 @@ int source_files_take(source_files_t *files, int fd, const char *name, const cha
         buf_dispose(&text);
         return error;
     }
-    if (files->n == files->cap) {
-        files->cap = files->cap ? 2 * files->cap : 8;
-        files->v = mem_realloc(files->v, files->cap * sizeof *files->v);
-    }
-    source_file_t *f = &files->v[files->n++];
-    *f = (source_file_t){.name = copy_of(name), .key = copy_of(key), .text = text};
-    files->bytes += text.n;
-    source_digest(buf_str(&text), f->digest);
+    add_file(files, name, key, text);
     return 0;
+}
+
+void source_files_add(source_files_t *files, const char *name, str_t text)
+{
+    buf_t copy = {0};
+    buf_append(&copy, text);
+    add_file(files, name, NULL, copy);
 }
 
 static void cannot_read(source_files_t *files, const volumes_t *v, const char *path, int error,
@@ -216,9 +229,34 @@ static void wait_for_redis(const settings_t *s, source_files_t *files, loader_re
     source_files_empty(files);
 }
 
+// ---- the Admin API's store ----
+
+bool source_store_path(const settings_t *s, char *out, size_t cap)
+{
+    return s->admin_store.n > 0 &&
+           snprintf(out, cap, "%.*s/moongate.json", STR_FMT(s->admin_store)) < (int)cap;
+}
+
+// What was written through the Admin API takes the place of the files; they are where it began.
+static bool read_store(const settings_t *s, volumes_t *v, source_files_t *files,
+                       loader_result_t *out)
+{
+    char path[PATH_MAX];
+    if (!source_store_path(s, path, sizeof path) || access(path, F_OK) != 0)
+        return false;
+    read_path(v, path, files, out);
+    return true;
+}
+
 void source_files_read(const settings_t *s, volumes_t *v, source_files_t *files,
                        loader_result_t *out)
 {
+    if (read_store(s, v, files, out))
+        return;
+    if (s->n_config_paths == 0 && s->n_admin_listen > 0) {
+        source_files_empty(files); // the Admin API fills it
+        return;
+    }
     if (s->n_config_paths == 0)
         loader_error(
             out, "no configuration: name a file or a directory with -c, or set config_paths");

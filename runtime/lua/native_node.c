@@ -140,6 +140,9 @@ static int l_setting(lua_State *L)
                  {"config_redis_public_key", s->config_redis_public_key},
                  {"plugin_fail_open", s->plugin_fail_open},
                  {"trusted_plugins", s->trusted_plugins},
+                 {"admin_key", s->admin_key},
+                 {"admin_client_ca", s->admin_client_ca},
+                 {"admin_store", s->admin_store},
                  {"tracing_instrumentations", s->tracing_instrumentations},
                  {"tracing_sampling_rate", s->tracing_sampling_rate}};
     const struct {
@@ -166,6 +169,10 @@ static int l_setting(lua_State *L)
         return push_list(L, s->config_paths, s->n_config_paths);
     if (strcmp(name, "trusted_ips") == 0)
         return push_list(L, s->trusted_ips, s->n_trusted_ips);
+    if (strcmp(name, "admin_unprotected") == 0) {
+        lua_pushboolean(L, s->admin_unprotected);
+        return 1;
+    }
     if (strcmp(name, "tls_verify") == 0) {
         lua_pushboolean(L, s->tls_verify);
         return 1;

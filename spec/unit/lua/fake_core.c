@@ -5,9 +5,11 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "core/control.h"
 #include "core/identity.h"
 #include "core/record.h"
 #include "core/respond.h"
+#include "core/status.h"
 #include "core/upstream_health.h"
 #include "core/upstreams.h"
 
@@ -399,4 +401,34 @@ int upstream_health_set(worker_t *w, const upstream_t *u, str_t target, str_t ad
 void upstream_health_metrics(worker_t *w, buf_t *out)
 {
     (void)w, (void)out;
+}
+
+// ---- the Admin API's process, which this one is not ----
+
+int control_load(control_t *c, int fd, control_loaded_fn done, void *arg)
+{
+    (void)c, (void)fd, (void)done, (void)arg;
+    return -1;
+}
+
+void control_load_forget(control_t *c)
+{
+    (void)c;
+}
+
+int control_set_level(control_t *c, log_level_t level)
+{
+    (void)c, (void)level;
+    return -1;
+}
+
+void status_put_json(worker_t *w, buf_t *b)
+{
+    (void)w;
+    buf_append(b, STR("{}"));
+}
+
+void status_put_metrics(worker_t *w, buf_t *b)
+{
+    (void)w, (void)b;
 }
