@@ -65,13 +65,19 @@ local function environment(self, opts)
     self.tls_port = upstream.refused_port()
     env.MOONGATE_PROXY_LISTEN = ("%s, %s:%d ssl"):format(env.MOONGATE_PROXY_LISTEN, self.host, self.tls_port)
   end
+  if opts.admin then
+    self.admin_port = upstream.refused_port()
+    env.MOONGATE_ADMIN_LISTEN = "127.0.0.1:" .. self.admin_port .. (opts.admin == "ssl" and " ssl" or "")
+  end
   for name, value in pairs(opts.settings or {}) do
     env["MOONGATE_" .. name:upper()] = value
   end
   for name, value in pairs(opts.env or {}) do
     env[name] = value
   end
-  self.listening = { self.tls_port }
+  self.listening = {}
+  self.listening[#self.listening + 1] = self.tls_port
+  self.listening[#self.listening + 1] = self.admin_port
   if env.MOONGATE_STATUS_LISTEN == "127.0.0.1:" .. self.status_port then
     self.listening[#self.listening + 1] = self.status_port
   end
@@ -80,7 +86,7 @@ end
 
 -- opts: config (YAML text, or {["file name"] = text}), settings ({proxy_listen = ...} becomes
 -- MOONGATE_PROXY_LISTEN), env, workers (1), config_dir (a path that is there; instead of config), program,
--- args (after `start -c DIR`), tls (adds self.tls_port).
+-- args (after `start -c DIR`), tls (adds self.tls_port), admin (true or "ssl": adds self.admin_port). config false: none is named.
 function M.start(opts)
   opts = opts or {}
   local dir = assert(stdlib.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/moongate-e2e-XXXXXX"))
@@ -88,10 +94,13 @@ function M.start(opts)
   self.port, self.status_port = upstream.refused_port(), upstream.refused_port()
   stat.mkdir(dir .. "/prefix")
   self.config_dir = opts.config_dir or dir .. "/conf"
-  if not opts.config_dir then
+  if not opts.config_dir and opts.config ~= false then
     write_config(self.config_dir, opts.config)
   end
   local args = { "start", "-c", self.config_dir }
+  if opts.config == false then
+    args = { "start" }
+  end
   for _, arg in ipairs(opts.args or {}) do
     args[#args + 1] = arg
   end
