@@ -190,13 +190,8 @@ end
 
 -- What the process of the Admin API serves: its own plugin on every path, which gets all entities as they were read.
 local function admin_document()
-  local files = { ["moongate-admin/handler.lua"] = {
-    path = "moongate-admin/handler.lua", text = 'return require "moongate.admin.handler"' } }
-  for key, file in pairs(native.code) do
-    files[key] = file
-  end
   return require("moongate.admin.document").build(json.encode(inventory), document, {
-    hash = native.code_hash, files = files })
+    hash = native.code_hash, files = native.code })
 end
 
 return {
