@@ -370,39 +370,6 @@ hello_t fake_hello(void)
     return (hello_t){.worker = &worker, .gen = worker.gen};
 }
 
-// No Upstreams.
-
-const upstream_t *upstream_health_find(const worker_t *w, str_t name_or_id)
-{
-    (void)w, (void)name_or_id;
-    return NULL;
-}
-
-void upstream_health_json(worker_t *w, const upstream_t *u, buf_t *out)
-{
-    (void)w, (void)u;
-    buf_append(out, STR("{}"));
-}
-
-void upstream_health_summary(worker_t *w, const upstream_t *u, buf_t *out)
-{
-    (void)w, (void)u;
-    buf_append(out, STR("{}"));
-}
-
-int upstream_health_set(worker_t *w, const upstream_t *u, str_t target, str_t address,
-                        bool healthy, const char **why)
-{
-    (void)w, (void)u, (void)target, (void)address, (void)healthy;
-    *why = "no Upstreams here";
-    return -1;
-}
-
-void upstream_health_metrics(worker_t *w, buf_t *out)
-{
-    (void)w, (void)out;
-}
-
 // ---- the Admin API's process, which this one is not ----
 
 int control_load(control_t *c, int fd, control_loaded_fn done, void *arg)
