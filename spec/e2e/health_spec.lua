@@ -71,7 +71,7 @@ describe("the health of targets", function()
     for name, text in pairs(opts.files or {}) do
       files[name] = text
     end
-    gw = gateway.start({ config = files, workers = opts.workers })
+    gw = gateway.start({ config = files, workers = opts.workers, settings = opts.settings })
   end
 
   -- {port = health} of the addresses, as the status listener has them.
@@ -327,7 +327,7 @@ describe("the health of targets", function()
     end
 
     before_each(function()
-      start("{}", { files = SETTER, more = "- {name: setter}" })
+      start("{}", { files = SETTER, more = "- {name: setter}", settings = { trusted_plugins = "setter" } })
     end)
 
     it("is set and taken back, without checks too", function()
