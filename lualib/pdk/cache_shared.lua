@@ -8,16 +8,16 @@ local shdict = require("moongate.abi.shdict")
 local task = require("moongate.abi.task")
 local wait = require("moongate.abi.wait")
 local json = require("moongate.pdk.json")
+local news = require("moongate.pdk.news")
 
 local M = {}
 
 local JSON = 1         -- flag of values that are tables
 local LEASE_S = 1      -- a lock is its holder's that long, and longer while the holder lives
 local WATCH_S = 0.2    -- how often a worker looks whether its holders live
-local NEWS_S = 60      -- how long news can be read
-local NEWS_MAX = 1000  -- more at once is read as "everything"
 local DEPTH_MAX = 32
-local SEQUENCE, EPOCH = ":news", ":epoch"
+local EPOCH = ":epoch"
+local EVERYTHING = "\0" -- no key of a plugin's
 
 local Shared = {}
 Shared.__index = Shared
@@ -118,47 +118,30 @@ end
 
 -- ---- news ----
 
-local function sequence(self)
-  return shdict.get(self.events, self.id .. SEQUENCE) or 0
-end
-
 --- Tells the other workers that a key is to be forgotten; nil: all keys.
 function Shared:publish(key)
-  if not self.events then
-    return
-  end
-  if key == nil then
+  if key == nil and self.events then
     shdict.incr(self.events, self.id .. EPOCH, 1, 0)
   end
-  local number = shdict.incr(self.events, self.id .. SEQUENCE, 1, 0)
-  if number then
-    shdict.set(self.events, self.id .. ":" .. number, key or false, NEWS_S)
-    self.seen = number == self.seen + 1 and number or self.seen
-  end
+  self.news:publish(key or EVERYTHING)
 end
 
 --- Calls forget(key) for what other workers published since the last look; forget() for everything. One look
 --- in each turn of the loop: what was published before a request came is known when it runs.
 function Shared:read_news(forget)
   local now = node.now()
-  if not self.events or now == self.looked then
+  if now == self.looked then
     return
   end
   self.looked = now
-  local last = sequence(self)
-  local from = self.seen + 1
-  self.seen = last
-  if last < from - 1 or last - from >= NEWS_MAX then
-    self:use_prefix()
-    return forget()
-  end
-  for number = from, last do
-    local key = shdict.get(self.events, self.id .. ":" .. number)
-    if not key then
-      self:use_prefix()
-      return forget()
-    end
+  local everything = false
+  local complete = self.news:read(function(key)
+    everything = everything or key == EVERYTHING
     forget(key)
+  end)
+  if everything or not complete then
+    self:use_prefix()
+    forget()
   end
 end
 
@@ -228,12 +211,11 @@ function M.new(id, hits, misses)
   local self = setmetatable({
     id = "cache:" .. id, hits = shdict.find(hits), misses = shdict.find(misses),
     events = shdict.find("kong_cluster_events"), locks = shdict.find("kong_locks"), prefix = "",
-    seen = 0, looked = 0,
+    looked = 0, news = news.new("cache:" .. id),
   }, Shared)
   if not self.misses then
     self.hits = nil
   end
-  self.seen = self.events and sequence(self) or 0
   return self
 end
 

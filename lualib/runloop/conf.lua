@@ -24,7 +24,7 @@ local function materialise(record)
     node.log(LOG_ERR, ("[lua] plugin \"%s\" (%s): config.%s: cannot resolve %s: %s"):format(
       record.name, record.id, path, reference, why))
   end)
-  conf.__plugin_id = record.id
+  conf.__plugin_id, conf.__ws_id, conf.__seq__ = record.id, "default", route.generation()
   conf.plugin_instance_name = record.instance_name
   conf.route_id = id_of("route", record.route)
   conf.service_id = id_of("service", record.service)

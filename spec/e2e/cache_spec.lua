@@ -1,4 +1,4 @@
--- kong.cache over several workers: made once, known to all, forgotten by all.
+-- kong.cache and kong.worker_events over several workers: made once, known to all, forgotten by all; heard by all.
 
 require("e2e.support.expect")
 local client = require("e2e.support.client")
@@ -70,6 +70,19 @@ describe("kong.cache in two workers", function()
       assert.truthy(at(answers[1]) > before, what)
       before = at(answers[1])
     end
+  end)
+
+  it("is told of events by any of them", function()
+    client.request({ to = gw, path = "/", headers = { ["X-Key"] = "news", ["X-Do"] = "post" } })
+    local pids = sched.wait_until(function()
+      local seen = {}
+      for number in gw:errors():gmatch("heard news in (%d+)") do
+        seen[#seen + 1] = number
+      end
+      return #seen >= 2 and seen
+    end, nil, "two workers that heard the news")
+    assert.same(2, #pids)
+    assert.is_true(pids[1] ~= pids[2])
   end)
 
   it("makes it elsewhere when the maker's client has left", function()

@@ -49,6 +49,7 @@ describe("the plugin interface", function()
 
   it("gives sets that answer whether they have a member", function()
     assert.same("true2", client.get(gw, "/any").headers["x-set"])
+    assert.same("default true", client.get(gw, "/any").headers["x-hidden"])
     assert.same("false2", client.request({ to = gw, method = "DELETE", path = "/any" }).headers["x-set"])
   end)
 

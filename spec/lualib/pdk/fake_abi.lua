@@ -298,7 +298,7 @@ local function node_of(fake)
       return "host"
     end,
     worker_pid = function()
-      return 1
+      return fake.pid
     end,
     memory = function()
       return 3 * 1024 * 1024
@@ -327,7 +327,7 @@ local function defaults()
     request_lines = {}, response_lines = {}, upstream_lines = {}, calls = {}, logged = {}, log_level = 6,
     consumers = {}, credentials = {}, credential_kinds = {}, services = {}, routes = {},
     upstreams = {}, plugins = {}, raw = {}, lists = {}, memos = {}, settings = {},
-    generation = 1, turn = 0, workers = 1, mono = 100, record = "{}",
+    generation = 1, turn = 0, workers = 1, pid = 1, mono = 100, record = "{}",
   }
 end
 

@@ -1,5 +1,5 @@
 -- Answers with a value of kong.cache, made slowly, and by which worker. For spec/e2e/cache_spec.lua.
---   X-Key: the key   X-Do: invalidate, renew, purge (default: get)
+--   X-Key: the key   X-Do: invalidate, renew, purge, post (an event, which all workers log), (default: get)
 
 local Cacher = { PRIORITY = 1, VERSION = "1.0.0" }
 
@@ -14,10 +14,18 @@ local function work(what, key)
     return kong.cache:invalidate(key)
   elseif what == "purge" then
     return kong.cache:purge()
+  elseif what == "post" then
+    return kong.worker_events.post("cacher", "told", { key = key })
   elseif what == "renew" then
     return kong.cache:renew(key, { ttl = 60 }, make, key)
   end
   return kong.cache:get(key, { ttl = 60 }, make, key)
+end
+
+function Cacher:init_worker()
+  kong.worker_events.register(function(data)
+    kong.log.notice("heard ", data.key, " in ", ngx.worker.pid())
+  end, "cacher", "told")
 end
 
 function Cacher:access()

@@ -23,6 +23,7 @@ function Lifecycle:ws_client_frame() end
 
 function Lifecycle:access(conf)
   kong.response.set_header("X-Set", tostring(conf.methods[kong.request.get_method()] or false) .. #conf.methods)
+  kong.response.set_header("X-Hidden", conf.__ws_id .. " " .. tostring(conf.__seq__ >= 1))
   kong.ctx.shared.order = (kong.ctx.shared.order or "") .. conf.mark .. " "
   kong.log.set_serialize_value("request.headers.mark", conf.mark)
   kong.log.set_serialize_value("client_ip", "never", { mode = "add" })
