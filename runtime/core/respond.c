@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "core/conn.h"
 #include "core/exchange.h"
+#include "core/field_name.h"
 #include "core/respond_head.h"
 #include "core/worker.h"
 
@@ -14,15 +15,16 @@
 
 static int record(request_t *r, int kind, str_t name, str_t value, bool only_on_200)
 {
-    if (!header_name_valid(name) || !header_value_valid(value))
+    hdr_id_t id;
+    if (!header_value_valid(value) || field_name_take(&r->arena, name, &name, &id) != 0)
         return ERR_INVALID;
     if (r->head_sent)
         return -1;
     header_op_t *op = arena_zalloc(&r->arena, sizeof *op);
     op->kind = kind;
     op->only_on_200 = only_on_200;
-    op->id = (uint16_t)hdr_lookup(name);
-    op->name = op->id ? hdr_name((hdr_id_t)op->id) : arena_dup(&r->arena, name);
+    op->id = (uint16_t)id;
+    op->name = id == HDR_OTHER ? name : hdr_name(id);
     op->value = arena_dup(&r->arena, value);
     *r->ops_tail = op;
     r->ops_tail = &op->next;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "core/conn.h"
+#include "core/field_name.h"
 #include "core/respond.h"
 
 mg_state_t *mg_state(void)
@@ -416,11 +417,13 @@ static int32_t code_of(int rc)
 // Changes the client's lines (copied); Host is also what routing and the upstream see.
 static int32_t change_client(request_t *r, bool replace, str_t name, str_t value)
 {
-    if (!header_name_valid(name) || !header_value_valid(value))
+    hdr_id_t id;
+    str_t kept_name;
+    if (!header_value_valid(value) || field_name_take(&r->arena, name, &kept_name, &id) != 0)
         return MG_INVALID;
-    hdr_id_t id = hdr_lookup(name);
     str_t kept_value = arena_dup(&r->arena, value);
-    str_t kept_name = id == HDR_OTHER ? arena_dup(&r->arena, name) : hdr_name(id);
+    if (id != HDR_OTHER)
+        kept_name = hdr_name(id);
     if (replace)
         headers_set(&r->head.headers, &r->arena, id, kept_name, kept_value);
     else
