@@ -96,6 +96,9 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 
 static void hook(bridge_t *b, stop_t why)
 {
+    // A tick amid LuaJIT's own change of its dispatch table may be lost: off and on again makes it write the table anew.
+    if (b->stop != STOP_NOT)
+        lua_sethook(b->running_L, NULL, 0, 0);
     b->stop = why;
     lua_sethook(b->running_L, on_hook, LUA_MASKCOUNT, 1);
     raise(SIGPROF);
