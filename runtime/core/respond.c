@@ -153,6 +153,7 @@ static int filtered(request_t *r, str_t data, bool eof)
     if (r->finished)
         return -1;
     if (result == SCRIPT_FAILED) {
+        r->phases &= ~(uint32_t)PHASE_BODY_FILTER; // it has no last words
         respond_abort(r, "body_filter failed");
         return -1;
     }
