@@ -273,19 +273,23 @@ local function place()
     at and (at.name or at.id) or "(none)")
 end
 
--- Message handler of every chain: says which plugin in which phase, for which route, and where.
-local function on_error(err)
-  return place() .. debug.traceback(text_of(err), 2)
-end
-
 -- Errors that no handler sees: memory that was refused, an error in an error's text.
 local NO_HANDLER = { ["not enough memory"] = true, ["error in error handling"] = true }
+
+-- Message handler of every chain: says which plugin in which phase, for which route, and where.
+-- Called again with what xpcall returned, `after`: nil, unless no handler has seen the error.
+local function on_error(err, after)
+  if after then
+    return NO_HANDLER[err] and place() .. err or nil
+  end
+  return place() .. debug.traceback(text_of(err), 2)
+end
 
 -- Runs a chain (or a timer's function) in the coroutine that C made; true when it ended well.
 local function run(fn, ...)
   local ok, err = xpcall(fn, on_error, ...)
   if not ok then
-    native.log(LOG_ERR, "[lua] " .. (NO_HANDLER[err] and place() .. err or text_of(err)))
+    native.log(LOG_ERR, "[lua] " .. (on_error(err, true) or text_of(err)))
   end
   return ok
 end

@@ -159,6 +159,13 @@ local function report(err)
   native.log(LOG_ERR, "[lua] " .. err)
 end
 
+-- Writes the log line of an error that on_error has seen, or that no handler sees.
+local function reporter(on_error)
+  return function(err)
+    report(on_error(err, true) or err)
+  end
+end
+
 -- The row by which C knows the plugin of this record, or nil when it is one of ours: what of it is killed together is switched
 -- off together, a file's plugin as a whole and of snippets one instance.
 local function row_of(record)
@@ -182,10 +189,18 @@ local function refuse(record, name)
   error(("plugin \"%s\" is switched off, its %s phase cannot run"):format(record.name, name), 0)
 end
 
--- The call, told to C while it lasts; nothing when the plugin is switched off and requests pass without it.
+-- Where a request is refused when the plugin is switched off: in access, for what it does later is not missed then.
+local function is_needed(name, record)
+  if name == "log" or confine.is_listed("plugin_fail_open", record.name) then
+    return false
+  end
+  return name == "access" or name == "rewrite" or not record.handler.access
+end
+
+-- The call, told to C while it lasts; when the plugin is switched off, nothing or the refusal.
 local function watched(i, row, call, name, record)
   local text = ("if off[%d] == 0 then running[0] = %d %s running[0] = 0"):format(row, row, call)
-  if name ~= "log" and not confine.is_listed("plugin_fail_open", record.name) then
+  if is_needed(name, record) then
     text = text .. (" else refuse(r%d, %q)"):format(i, name)
   end
   return text .. " end"
@@ -237,7 +252,7 @@ end
 local function part(entries, name, guarded, on_error)
   local source = generate(entries, name, guarded)
   local chunk = assert(loadstring(source, "=chain:" .. name))
-  return chunk(entries, task.running, task.wants, phase.number(name), on_error, report, guard.off,
+  return chunk(entries, task.running, task.wants, phase.number(name), on_error, reporter(on_error), guard.off,
     guard.running, refuse)
 end
 
