@@ -74,6 +74,7 @@ struct task {
     str_t exit_body, exit_type; // in the request's arena
     bool has_exit;              // header_filter replaced the body by exit_body
     bool exit_sent;
+    bool filter_ended; // body_filter saw or set the end: what still comes is dropped
     uint64_t timer_id;
     list_t links; // bridge->tasks, when without request
 };

@@ -280,6 +280,10 @@ script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *o
         t->exit_sent = true;
         *out = chunk;
     }
+    if (t->filter_ended) {
+        *out = STR("");
+        return SCRIPT_DONE;
+    }
     int pushed = push_chain(t, CHAIN_BODY_FILTER);
     if (pushed <= 0)
         return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
@@ -289,5 +293,6 @@ script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *o
     int rc = task_call(t, PHASE_BODY_FILTER, 1, 0);
     *out = b->chunk;
     b->chunk = STR("");
+    t->filter_ended = b->chunk_eof;
     return rc == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
 }

@@ -6,6 +6,7 @@ local cjson = require("cjson")
 local client = require("e2e.support.client")
 local gateway = require("e2e.support.gateway")
 local site = require("e2e.support.site")
+local upstream = require("e2e.support.upstream")
 
 local ROOT = os.getenv("MOONGATE_ROOT") or assert(io.popen("pwd")):read("*l")
 local SETTINGS = { plugin_dirs = ROOT .. "/spec/e2e", trusted_plugins = "compat" } -- it looks at our modules too
@@ -249,6 +250,50 @@ plugins:
 end)
 
 describe("a plugin beside the configuration", function()
+  local function start(name, handler, upstream_opts)
+    local up = upstream.start(upstream_opts)
+    local gw = gateway.start({ config = {
+      ["kong.yaml"] = site.config(up.url, { more = "plugins:\n- name: " .. name .. "\n" }),
+      ["plugins/" .. name .. "/schema.lua"] = ("return { name = %q, fields = { { config = { type = \"record\", fields = {} } } } }")
+        :format(name),
+      ["plugins/" .. name .. "/handler.lua"] = handler,
+    } })
+    return gw, up
+  end
+
+  it("ends the body where it sets ngx.arg[2]", function()
+    local gw, up = start("ender", [[return { PRIORITY = 1, VERSION = "0.1",
+      header_filter = function() ngx.header.content_length = 4 end,
+      body_filter = function() ngx.arg[1] = "over"; ngx.arg[2] = true end }]], { answer = function()
+        return { status = 200, body = ("x"):rep(300000) }
+      end })
+    local c = client.connect(gw)
+    for _ = 1, 2 do
+      assert.equal("over", c:request({ path = "/" }).body)
+    end
+    c:close()
+    site.stop(gw, up)
+  end)
+
+  for version, shown in pairs({ ["0.1"] = "0.1", ["v1.2.3-4"] = "1.2.3", ["7"] = "7" }) do
+    it("may have version " .. version, function()
+      local gw, up = start("versioned", ([[return { PRIORITY = 1, VERSION = %q, access = function()
+        return kong.response.exit(200, require("kong.plugins.versioned.handler").VERSION) end }]]):format(version))
+      assert.equal(shown, client.get(gw, "/").body)
+      site.stop(gw, up)
+    end)
+  end
+
+  it("may not have a version of four numbers", function()
+    local result = gateway.command({ "start" }, { config = {
+      ["kong.yaml"] = '_format_version: "3.0"\nservices: [{url: "http://127.0.0.1:1", routes: [{paths: [/]}]}]\nplugins: [{name: four}]\n',
+      ["plugins/four/schema.lua"] = 'return { name = "four", fields = { { config = { type = "record", fields = {} } } } }',
+      ["plugins/four/handler.lua"] = 'return { PRIORITY = 1, VERSION = "1.2.3.4" }',
+    }, env = { MOONGATE_PROXY_LISTEN = "127.0.0.1:0", MOONGATE_STATUS_LISTEN = "off", MOONGATE_ADMIN_LISTEN = "off" } })
+    assert.equal(1, result.code)
+    assert.truthy(result.output:find("has no VERSION", 1, true), result.output)
+  end)
+
   it("takes the place of the bundled one", function()
     local function config(upstream_url)
       return {
