@@ -22,6 +22,14 @@ local function problem(name, what)
   return nil, ("plugin '%s': %s"):format(name, what)
 end
 
+-- The numbers of a version, at most three, without what is around them ("v1.2.3-1" is "1.2.3"); nil when there are none.
+local function version_of(text)
+  local numbers = type(text) == "string" and text:match("%d[%d.]*")
+  numbers = numbers and numbers:gsub("%.+$", "")
+  local _, dots = (numbers or "..."):gsub("%.", "")
+  return dots <= 2 and numbers or nil
+end
+
 local function check(name, handler)
   local file = package.loaded["kong.plugins." .. name .. ".handler"] and "its handler.lua" or "handler"
   if type(handler) ~= "table" then
@@ -31,9 +39,11 @@ local function check(name, handler)
   if type(priority) ~= "number" or priority ~= math.floor(priority) then
     return problem(name, ("%s has no PRIORITY that is an integer, but %s"):format(file, tostring(priority)))
   end
-  if type(handler.VERSION) ~= "string" or not handler.VERSION:match("^%d+%.%d+%.%d+") then
+  local version = version_of(handler.VERSION)
+  if not version then
     return problem(name, ("%s has no VERSION of the form \"1.0.0\", but %s"):format(file, tostring(handler.VERSION)))
   end
+  handler.VERSION = version
   for _, key in ipairs(CHAIN_PHASES) do
     local fn = handler[key]
     if fn ~= nil and type(fn) ~= "function" then
