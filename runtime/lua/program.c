@@ -462,7 +462,7 @@ static void add_places(const settings_t *from)
                       (unsigned long long)from->lua_shared_dicts[i].bytes);
 }
 
-// Settings of the process: nothing of the environment, logs into its own directory, no time limit for Lua.
+// Settings of the process: of the environment only where modules are, logs into its own directory, no time limit for Lua.
 static int load_base(program_t *p, const settings_t *from)
 {
     char *why = NULL;
@@ -473,6 +473,9 @@ static int load_base(program_t *p, const settings_t *from)
     add_base_flag("prefix=%s", p->prefix);
     add_base_flag("error_log=%s/error.log", p->prefix);
     add_base_flag("access_log=%s/access.log", p->prefix);
+    const char *modules = from ? NULL : getenv("MOONGATE_LUA_PATH");
+    if (modules && *modules)
+        add_base_flag("lua_path=%s", modules);
     if (from)
         add_places(from);
     int rc = settings_load(&p->base, NULL, p->flags, p->n_flags, NULL, &why);
