@@ -286,7 +286,7 @@ describe("a plugin beside the configuration", function()
 
   it("may not have a version of four numbers", function()
     local result = gateway.command({ "start" }, { config = {
-      ["kong.yaml"] = '_format_version: "3.0"\nservices: [{url: "http://127.0.0.1:1", routes: [{paths: [/]}]}]\nplugins: [{name: four}]\n',
+      ["kong.yaml"] = site.config("http://127.0.0.1:1", { more = "plugins: [{name: four}]\n" }),
       ["plugins/four/schema.lua"] = 'return { name = "four", fields = { { config = { type = "record", fields = {} } } } }',
       ["plugins/four/handler.lua"] = 'return { PRIORITY = 1, VERSION = "1.2.3.4" }',
     }, env = { MOONGATE_PROXY_LISTEN = "127.0.0.1:0", MOONGATE_STATUS_LISTEN = "off", MOONGATE_ADMIN_LISTEN = "off" } })
