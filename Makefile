@@ -59,7 +59,7 @@ else
   Q := @
 endif
 
-.PHONY: all help packages unit lint format tidy spec e2e client image-test kube test run install uninstall image asan fuzz bench clean FORCE
+.PHONY: all help packages unit lint format tidy spec e2e client image-test kube test run install uninstall deb deb-test image asan fuzz bench clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -73,6 +73,7 @@ help:
 	@echo 'make lint       formats, luacheck, rooms       make format   clang-format in place; make tidy: clang-tidy'
 	@echo 'make asan       all tests under ASan + UBSan   make fuzz     FUZZ_SECONDS=30 each, 0: corpora only (FUZZ=name: one)'
 	@echo 'make image      OCI image archive, no Docker   make image-test kube   the image restricted; chart and kustomize base'
+	@echo 'make deb        Debian package                 make deb-test   built, installed, upgraded, purged in a fresh Debian (minutes)'
 	@echo 'make bench      benchmarks                     options       B=dir V=1 LTO=1 SAN=1 STRESS=1'
 
 # --- program ---------------------------------------------------------------------------------
@@ -249,6 +250,16 @@ uninstall:
 	rm -rf $(DEST_SHARE) $(DESTDIR)$(PREFIX)/bin/moongate $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1 \
 	  $(DESTDIR)$(PREFIX)/share/man/man5/gateway.yaml.5 $(DESTDIR)$(BASHCOMPDIR)/moongate $(DESTDIR)$(ZSHCOMPDIR)/_moongate \
 	  $(DESTDIR)$(FISHCOMPDIR)/moongate.fish
+
+# The Debian package, in $(B)/deb.
+deb:
+	@conf/install-packages run deb
+	@conf/debian/build $(B)/deb
+	$(say) DEB "$$(ls $(B)/deb/*.deb | tr '\n' ' ')"
+
+deb-test:
+	@conf/install-packages run test deb
+	@spec/deb/run
 
 # The image's root file system in $(B)/image/rootfs, and an OCI archive of it; conf/image/Dockerfile makes the same with Docker.
 image:

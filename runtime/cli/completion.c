@@ -63,8 +63,10 @@ static void put_commands(void)
 static void put_seconds(const command_t *commands, unsigned n, const char *name)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            printf(" %s", commands[i].second);
+        if (strcmp(commands[i].name, name) != 0)
+            continue;
+        ASSERT(commands[i].second, "commands of one first word all have a second");
+        printf(" %s", commands[i].second);
     }
 }
 

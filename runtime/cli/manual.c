@@ -31,6 +31,7 @@ static void put_upper(const char *text)
 
 static void title(const char *name, int section, const char *what)
 {
+    ASSERT(section > 0 && section < 10, "a manual has nine sections");
     fputs(".TH ", stdout);
     put_upper(name);
     printf(" %d \"\" \"moongate " MOONGATE_VERSION "\"\n.SH NAME\n", section);

@@ -49,6 +49,7 @@ static int signal_running(const settings_t *s, int signum, int value)
 // asked for still has its number.
 static bool has_ended(const settings_t *s, int pid, uint64_t limit_ms)
 {
+    ASSERT(pid > 0, "who is waited for has been found");
     for (uint64_t waited_ms = 0; waited_ms < limit_ms; waited_ms += STEP_MS) {
         if (pidfile_holder(s->prefix) != pid)
             return true;

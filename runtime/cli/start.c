@@ -127,6 +127,7 @@ static str_t in_prefix(settings_t *s, const char *name)
 static int start_daemon(const settings_t *settings)
 {
     settings_t s = *settings; // with logs that are files
+    ASSERT(s.prefix.n > 0, "a prefix is chosen when settings are loaded");
     char log[PATH_BYTES];
     if (str_eq(s.access_log, STR("-")))
         s.access_log = in_prefix(&s, "access.log");

@@ -92,6 +92,7 @@ int plugins_list_run(const cli_t *c)
     char *argv[NAMES_MAX + 1] = {"plugins list"};
     names_t *names = mem_zalloc(sizeof *names);
     find_names(names, &c->settings);
+    ASSERT(names->n <= NAMES_MAX, "names have their places");
     memcpy(argv + 1, names->v, (size_t)names->n * sizeof *names->v);
     int rc = program_run("moongate.cli", names->n + 1, argv, &c->settings);
     while (names->n > 0)

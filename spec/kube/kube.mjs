@@ -201,7 +201,8 @@ test("the settings that `env` takes are the program's", () => {
   const out = spawnSync(BIN, ["settings", "--effective"], { encoding: "utf8" }).stdout;
   const names = out.trim().split("\n").map((line) => line.split(" ")[0]);
   const schema = JSON.parse(fs.readFileSync(path.join(CHART, "values.schema.json"), "utf8"));
-  assert.deepEqual([...schema.properties.env.propertyNames.enum].sort(), names.sort());
+  const known = schema.properties.env.propertyNames.enum, hint = "edit properties.env.propertyNames.enum of values.schema.json";
+  assert.deepEqual([...known].sort(), names.sort(), `${hint}: missing ${names.filter((n) => !known.includes(n))}`);
 });
 
 test("chart, Makefile and overlay name one version", () => {
