@@ -88,6 +88,10 @@ static void put_effective(const settings_t *s, const setting_row_t *row)
 {
     buf_t text = {0};
     settings_text(s, row, &text);
+    if (text.n > 0 && strcmp(row->name, "admin_key") == 0) { // the one setting that is a secret
+        buf_clear(&text);
+        buf_append(&text, STR("REDACTED"));
+    }
     printf("%-28s %.*s  (%s)\n", row->name, STR_FMT(buf_str(&text)),
            settings_origin(s, row->name));
     buf_dispose(&text);

@@ -166,6 +166,12 @@ describe("the command line", function()
     assert.truthy(gone.output:find("/gone: cannot be read", 1, true))
   end)
 
+  it("does not print the setting that is a secret", function()
+    local text = output({ "settings", "--effective" }, { MOONGATE_ADMIN_KEY = "hush-hush-hush-hush" })
+    assert.truthy(text:find("admin_key +REDACTED  %(environment MOONGATE_ADMIN_KEY%)"))
+    assert.falsy(text:find("hush", 1, true))
+  end)
+
   it("has a run directory of the user's own", function()
     assert.truthy(output({ "settings", "--effective" }):find("prefix +/run/moongate "))
     local as = "chmod 755 " .. dir .. "; setpriv --reuid 54321 --regid 54321 --clear-groups env XDG_RUNTIME_DIR=%s "
