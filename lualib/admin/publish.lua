@@ -88,12 +88,23 @@ local function wake()
   waiting = rest
 end
 
+-- Is what was saved in use now? nil, why: it is refused. false: nobody could say, it is tried again.
+local function put_in_use()
+  local how, said = admin.load()
+  if how == "refused" then
+    return nil, said
+  end
+  return how == "done" or how == "unchanged"
+end
+
 local function flush_once(ending)
-  local upto, text = written, store:text()
-  local ok, why = save(text)
+  local upto = written
+  local ok, why = save(store:text())
   if ok and not ending then
-    local how, said = admin.load()
-    ok, why = how == "done" or how == "unchanged", said or "the master cannot be asked"
+    ok, why = put_in_use()
+  end
+  if ok == false then
+    return
   end
   refusal = not ok and why or nil
   if not ok then

@@ -292,7 +292,7 @@ M.plugins = entity {
     { config = { type = "any" } },
     { protocols = typedefs.protocols },
     { enabled = { type = "boolean", required = true, default = true } },
-    { ordering = { type = "record", fields = {
+    { ordering = { type = "record", required = false, fields = {
       { before = { type = "map", keys = text(), values = list(text()) } },
       { after = { type = "map", keys = text(), values = list(text()) } } } } },
     { condition = text() },

@@ -2,6 +2,7 @@
 // configuration to be loaded. What it answers is lualib/admin's.
 // Invariant: it asks for one load at a time, and gets one answer for each.
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,10 +58,25 @@ void admin_dispose(master_t *m)
     buf_dispose(&m->posted_facts);
 }
 
+// A store that cannot be written would take writes and lose them.
+static int check_store(const settings_t *s)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%.*s", STR_FMT(s->admin_store));
+    if (n == 0 || (n < (int)sizeof path && access(path, W_OK | X_OK) == 0))
+        return 0;
+    log_write(LOG_EMERG,
+              "admin_store %s cannot be written: %s (make the directory for this user)", path,
+              strerror(errno));
+    return -1;
+}
+
 int admin_bind(master_t *m)
 {
     if (m->n_slots == m->n_workers)
         return 0;
+    if (check_store(m->s) != 0)
+        return -1;
     slot_t *slot = &m->slots[m->n_workers];
     for (uint32_t i = 0; i < m->s->n_admin_listen; i++) {
         if (listen_one(&m->s->admin_listen[i], "admin_listen", &slot->fds[i]) != 0)
@@ -134,7 +150,7 @@ void admin_cancel(master_t *m)
 {
     m->posting = m->asked;
     if (m->asked)
-        admin_answer(m, LOADED_REFUSED, "the gateway is shutting down");
+        admin_answer(m, LOADED_BUSY, "the gateway is shutting down"); // no word about the text
 }
 
 // ---- what a load reads ----

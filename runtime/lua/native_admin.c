@@ -196,7 +196,7 @@ static int replace_file(const char *path, str_t text)
 // file_replace(path, text) -> true; nil, why. Blocks: only where nobody is served meanwhile but the Admin API's clients.
 static int l_file_replace(lua_State *L)
 {
-    check_control(L);
+    luaL_argcheck(L, worker_self->admin, 1, "this is not the process of the Admin API");
     str_t path = arg_str(L, 1), text = arg_str(L, 2);
     luaL_argcheck(L, path.n > 0 && strlen(path.p) == path.n, 1, "path expected");
     int rc = replace_file(path.p, text);
