@@ -1,5 +1,6 @@
 -- kong.configuration: the settings that plugins ask for, with the names they have in kong.conf.
--- Not all of kong.conf: others are the node's settings of that name, or nil. Read only.
+-- Not all of kong.conf: others are the node's settings of that name, or nil. Read only,
+-- and no passwords.
 
 local node = require("moongate.abi.node")
 
@@ -49,7 +50,7 @@ local DERIVED = {
 return setmetatable({ remove_sensitive = function() return {} end }, {
   __index = function(_, name)
     local value = FIXED[name]
-    if value == nil and type(name) == "string" then
+    if value == nil and type(name) == "string" and not name:find("password", 1, true) then
       value = node.setting(ALIASES[name] or name)
       if DERIVED[name] then
         value = DERIVED[name](value)

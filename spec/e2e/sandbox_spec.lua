@@ -130,6 +130,7 @@ local ESCAPES = {
   { "a route's table", BOTH, [[kong.router.get_route().name = "evil"]] },
   { "another sandbox's metatables", FILE, [[return require("kong.tools.sandbox").sandbox(
     "getmetatable('').__index.upper = function() return 'evil' end return true")()]] },
+  { "passwords of the gateway", BOTH, [[return kong.configuration.config_redis_password]] },
   { "coroutine functions", BOTH, [[coroutine.resume = nil; coroutine.wrap = nil; coroutine.create = nil]] },
 }
 
