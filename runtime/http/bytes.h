@@ -69,6 +69,34 @@ static inline const char *scan_value(const char *p, const char *end)
     return scan_class(p, end, B_VALUE);
 }
 
+// Is this only letters, digits and '-', as nearly all field names are? False: look closer. Reads up to 15 bytes behind the name, but
+// never at `end`.
+static inline bool is_usual_name(str_t name, const char *end)
+{
+#if defined(__SSE2__)
+    for (size_t at = 0; at < name.n; at += 16) {
+        const char *p = name.p + at;
+        if (end - p < 16)
+            return false;
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i low = _mm_or_si128(v, _mm_set1_epi8(0x20));
+        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(low, _mm_set1_epi8('a' - 1)),
+                                       _mm_cmplt_epi8(low, _mm_set1_epi8('z' + 1)));
+        __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(v, _mm_set1_epi8('0' - 1)),
+                                      _mm_cmplt_epi8(v, _mm_set1_epi8('9' + 1)));
+        __m128i usual = _mm_or_si128(_mm_or_si128(letter, digit), IS_BYTE('-'));
+        unsigned odd = ~(unsigned)_mm_movemask_epi8(usual) & 0xffffu;
+        if (odd && (size_t)__builtin_ctz(odd) < name.n - at)
+            return false;
+    }
+    return name.n > 0;
+#else
+    (void)name;
+    (void)end;
+    return false;
+#endif
+}
+
 // First byte that may not stand in a request target.
 static inline const char *scan_target(const char *p, const char *end)
 {

@@ -73,8 +73,10 @@ static int note(parse_t *s, hdr_id_t id, str_t value)
 }
 
 // Checks a name that is not well-known. 1 when it is to be dropped.
-static int check_name(parse_t *s, str_t name)
+static int check_name(parse_t *s, str_t name, const char *readable_end)
 {
+    if (is_usual_name(name, readable_end))
+        return 0;
     const char *end = name.p + name.n, *at = scan_class(name.p, end, B_NAME);
     if (at == end)
         return name.n ? 0 : bad(s, "an empty field name");
@@ -115,7 +117,7 @@ static inline const char *parse_line(parse_t *s, header_t *line, const char *p, 
     const char *colon = scan_byte(p, end, ':'), *next;
     line->name = str_make(p, (size_t)(colon - p));
     line->id = (uint16_t)hdr_lookup(line->name);
-    int drop = line->id == HDR_OTHER ? check_name(s, line->name) : 0;
+    int drop = line->id == HDR_OTHER ? check_name(s, line->name, end) : 0;
     if (drop < 0)
         return NULL;
     line->removed = drop;
