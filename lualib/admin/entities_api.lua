@@ -100,12 +100,13 @@ local function list(call, row, field, parent)
   local store = publish.store()
   local index = store.kinds[row.kind]
   local found, last = index:page(index:ids_of(field, parent), size, after, filter)
-  local data = json.array()
+  local texts = {}
   for i, entity in ipairs(found) do
-    data[i] = store:view(row.kind, entity)
+    texts[i] = store:view_text(row.kind, entity)
   end
   local offset = last and crypto.encode_base64(last, true, true)
-  return { status = 200, body = { data = data, offset = offset, next = offset and next_link(call, offset) or json.null } }
+  local rest = json.encode({ offset = offset, next = offset and next_link(call, offset) or json.null })
+  return { status = 200, text = '{"data":[' .. table.concat(texts, ",") .. "]," .. rest:sub(2) }
 end
 
 -- writes ------------------------------------------------------------------------------------------

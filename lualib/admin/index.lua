@@ -7,7 +7,8 @@ local Index = {}
 Index.__index = Index
 
 function Index.new(row)
-  local self = setmetatable({ row = row, by_id = {}, ids = {}, unique = {}, refs = {}, combined = {}, texts = {} }, Index)
+  local self = setmetatable({ row = row, by_id = {}, ids = {}, unique = {}, refs = {}, combined = {}, texts = {}, views = {} },
+    Index)
   for field in pairs(row.unique) do
     self.unique[field] = {}
   end
@@ -79,7 +80,7 @@ function Index:put(entity)
   else
     table.insert(self.ids, lower_bound(self.ids, entity.id), entity.id)
   end
-  self.by_id[entity.id], self.texts[entity.id] = entity, nil
+  self.by_id[entity.id], self.texts[entity.id], self.views[entity.id] = entity, nil, nil
   link(self, entity, true)
 end
 
@@ -87,7 +88,7 @@ function Index:remove(id)
   local entity = self.by_id[id]
   link(self, entity, nil)
   table.remove(self.ids, lower_bound(self.ids, id))
-  self.by_id[id], self.texts[id] = nil, nil
+  self.by_id[id], self.texts[id], self.views[id] = nil, nil, nil
 end
 
 --- Many at once, into an empty index.

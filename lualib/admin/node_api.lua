@@ -6,6 +6,7 @@ local errors = require("moongate.admin.errors")
 local json = require("moongate.util.json_encode")
 local kong_meta = require("kong.meta")
 local node = require("moongate.abi.node")
+local pdk_json = require("moongate.pdk.json")
 local plugins = require("moongate.admin.plugins")
 local publish = require("moongate.admin.publish")
 local wait = require("moongate.abi.wait")
@@ -48,6 +49,14 @@ local function in_use()
   return names
 end
 
+local function pids()
+  local workers = json.array()
+  for i, vm in ipairs(pdk_json.decode(admin.status_json()).memory.workers_lua_vms) do
+    workers[i] = vm.pid
+  end
+  return { workers = workers }
+end
+
 --- GET /: `version` is Kong's that this gateway is compatible with, which clients compare; our own is beside it.
 function _M.root()
   local timers, running = wait.timer_counts()
@@ -61,7 +70,7 @@ function _M.root()
     },
     plugins = { available_on_server = available(), enabled_in_cluster = in_use() },
     timers = { pending = timers, running = running },
-    pids = { master = json.null, workers = json.array() },
+    pids = pids(),
   } }
 end
 
@@ -91,7 +100,7 @@ function _M.enabled_plugins()
 end
 
 function _M.timers()
-  local status = json.array and require("moongate.pdk.json").decode(admin.status_json())
+  local status = pdk_json.decode(admin.status_json())
   local pending, running = wait.timer_counts()
   return { status = 200, body = { worker = { id = node.worker_id(), count = #status.memory.workers_lua_vms },
     stats = { sys = { pending = pending, running = running, total = pending + running } } } }

@@ -82,6 +82,17 @@ function Store:view(kind, entity)
   return out
 end
 
+--- The same as JSON text, made once.
+function Store:view_text(kind, entity)
+  local views = self.kinds[kind].views
+  local text = views[entity.id]
+  if not text then
+    text = json.encode(self:view(kind, entity))
+    views[entity.id] = text
+  end
+  return text
+end
+
 -- reading -----------------------------------------------------------------------------------------
 
 --- The entity with that id, or with that value of the kind's other name; nil.
