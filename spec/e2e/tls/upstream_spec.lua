@@ -167,7 +167,7 @@ describe("TLS to an upstream", function()
         ["plugins/dress/handler.lua"] = [[
           local ssl = require("ngx.ssl")
           local ffi = require("ffi")
-          ffi.cdef("struct x509_store_st *X509_STORE_new(void); "
+          ffi.cdef("struct x509_store_st *X509_STORE_new(void); void X509_STORE_free(struct x509_store_st *s); "
             .. "int X509_STORE_load_locations(struct x509_store_st *s, const char *file, const char *dir);")
           local made = {}
           local function read(path)
@@ -186,7 +186,7 @@ describe("TLS to an upstream", function()
             local wanted = kong.request.get_query_arg("as")
             if kong.request.get_query_arg("trust") then
               if not store then
-                store = ffi.C.X509_STORE_new()
+                store = ffi.gc(ffi.C.X509_STORE_new(), ffi.C.X509_STORE_free)
                 assert(ffi.C.X509_STORE_load_locations(store, conf.ca, nil) == 1)
               end
               assert(kong.service.set_tls_verify_store(store))
