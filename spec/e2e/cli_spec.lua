@@ -284,7 +284,7 @@ describe("commands to a running gateway", function()
   local gw, env
 
   before_each(function()
-    gw = gateway.start({ config = CONFIG:format("a"), workers = 2 })
+    gw = gateway.start({ config = CONFIG:format("a"), workers = 2, settings = { watch = "off" } }) -- reloads are ours alone
     env = { MOONGATE_PREFIX = gw.dir .. "/prefix", MOONGATE_STATUS_LISTEN = "127.0.0.1:" .. gw.status_port }
     gw:wait_log("serving")
   end)
