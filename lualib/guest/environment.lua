@@ -3,6 +3,7 @@
 -- Not which files get it (runloop/code, boot.lua) nor snippets' (snippets). Not a jail for hostile code.
 -- Invariant: no table in here is one that the gateway's own code reads.
 
+local buffer = require "moongate.guest.buffer"
 local copy = require "moongate.guest.copy"
 
 local _M = {}
@@ -13,7 +14,7 @@ local OS = { "clock", "date", "difftime", "getenv", "remove", "rename", "time", 
 local IO = { "lines", "open", "tmpfile", "type" } -- not what belongs to the process: its standard streams
 local COLLECT = { collect = true, count = true, step = true, isrunning = true }
 -- Of modules by name; the rest of moongate.* and jit.* too.
-local REFUSED = { ffi = true, jit = true, debug = true, ["string.buffer"] = true, ["thread.exdata"] = true,
+local REFUSED = { ffi = true, jit = true, debug = true, ["thread.exdata"] = true,
   ["thread.exdata2"] = true }
 -- Modules that we bring: a plugin gets copies.
 local OURS = { "^kong%.", "^ngx$", "^ngx%.", "^resty%.core", "^cjson$", "^cjson%.safe$", "^table%.%a+$", "^bit$" }
@@ -129,7 +130,7 @@ local function add_load(env)
 end
 
 local function add_require(env, name, standard)
-  local copies = {} -- module's name -> what the plugin sees
+  local copies = { ["string.buffer"] = copy.of(buffer) } -- module's name -> what the plugin sees
   local function get(module)
     if type(module) ~= "string" then
       error("bad argument #1 to 'require' (string expected, got " .. type(module) .. ")", 3)
