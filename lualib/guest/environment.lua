@@ -131,16 +131,26 @@ end
 
 local function add_require(env, name, standard)
   local copies = { ["string.buffer"] = copy.of(buffer) } -- module's name -> what the plugin sees
+  local preload, given = {}, {} -- what the plugin has put into package.preload and package.loaded
+  -- What is there without anything being loaded.
+  local function at_hand(module)
+    for _, list in ipairs({ given, standard, copies }) do
+      if list[module] ~= nil then
+        return list[module]
+      end
+    end
+  end
   local function get(module)
     if type(module) ~= "string" then
       error("bad argument #1 to 'require' (string expected, got " .. type(module) .. ")", 3)
     end
-    local seen = standard[module]
-    if seen == nil then
-      seen = copies[module]
-    end
+    local seen = at_hand(module)
     if seen ~= nil then
       return seen
+    elseif preload[module] then
+      seen = preload[module](module)
+      given[module] = seen == nil or seen
+      return given[module]
     elseif REFUSED[module] or module:find("^jit%.") or module:find("^moongate") then
       error(("plugin \"%s\": require '%s' is not allowed for plugins from files (setting trusted_plugins)"):format(
         name, module), 3)
@@ -156,8 +166,11 @@ local function add_require(env, name, standard)
     return (get(module))
   end
   local loaded = package.loaded
-  env.package = { path = package.path, cpath = package.cpath, config = package.config, preload = {}, loaders = {},
-    loaded = setmetatable({}, { __index = function(_, module)
+  env.package = { path = package.path, cpath = package.cpath, config = package.config, preload = preload, loaders = {},
+    loaded = setmetatable({}, { __newindex = given, __index = function(_, module)
+      if given[module] ~= nil then
+        return given[module]
+      end
       local ok, seen = pcall(get, module)
       return loaded[module] ~= nil and ok and seen or nil
     end }) }

@@ -54,7 +54,7 @@ local function schema(name)
     { try = { type = "string" } }, { run = { type = "string" } } } } } } }]]):format(name)
 end
 
-local BOTH, FILE = { "file", "snippet" }, { "file" }
+local BOTH, FILE, SNIPPET_ONLY = { "file", "snippet" }, { "file" }, { "snippet" }
 
 -- Each returns a true value when it got out, or leaves something behind for the canary.
 local ESCAPES = {
