@@ -308,6 +308,40 @@ TEST(bad_shared_dictionaries)
     }
 }
 
+TEST(an_admin_listener_that_strangers_reach_asks_who_they_are)
+{
+    static char open[] = "admin_listen=0.0.0.0:8001", tls[] = "admin_listen=[::]:8444 ssl",
+                local[] = "admin_listen=127.0.0.1:8001, [::1]:8001, unix:/tmp/admin.sock",
+                key[] = "admin_key=k", ca[] = "admin_client_ca=/ca.pem",
+                told[] = "admin_unprotected=on", cert[] = "admin_ssl_cert=/c.pem";
+    static const struct {
+        char *flags[3];
+        unsigned n;
+        const char *wanted; // NULL: it is taken
+    } CASES[] = {
+        {{open}, 1, "admin_listen (flag): 0.0.0.0:8001 can be reached from other machines"},
+        {{open, ca}, 2, "can be reached"}, // nobody shows a certificate without TLS
+        {{tls}, 1, "admin_listen (flag): [::]:8444 can be reached"},
+        {{local, cert}, 2, "admin_ssl_cert and admin_ssl_cert_key: one is set"},
+        {{open, key}, 2, NULL},
+        {{open, told}, 2, NULL},
+        {{tls, ca}, 2, NULL},
+        {{local}, 1, NULL},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        settings_t s;
+        char *flags[3] = {CASES[i].flags[0], CASES[i].flags[1], CASES[i].flags[2]};
+        if (!CASES[i].wanted && CHECK(load(&s, NULL, flags, CASES[i].n, NULL)))
+            settings_dispose(&s);
+        if (!CASES[i].wanted)
+            continue;
+        char *why = problems_of(NULL, flags, CASES[i].n, NULL);
+        if (!CHECK(strstr(why, CASES[i].wanted) != NULL))
+            TEST_NOTE("%zu: %s", i, why);
+        free(why);
+    }
+}
+
 TEST(bad_files)
 {
     char *why = problems_of("/nonexistent/gateway.yaml", NULL, 0, NULL);
