@@ -231,18 +231,13 @@ static void wait_for_redis(const settings_t *s, source_files_t *files, loader_re
 
 // ---- the Admin API's store ----
 
-bool source_store_path(const settings_t *s, char *out, size_t cap)
-{
-    return s->admin_store.n > 0 &&
-           snprintf(out, cap, "%.*s/moongate.json", STR_FMT(s->admin_store)) < (int)cap;
-}
-
 // What was written through the Admin API takes the place of the files; they are where it began.
 static bool read_store(const settings_t *s, volumes_t *v, source_files_t *files,
                        loader_result_t *out)
 {
     char path[PATH_MAX];
-    if (!source_store_path(s, path, sizeof path) || access(path, F_OK) != 0)
+    int n = snprintf(path, sizeof path, "%.*s/moongate.json", STR_FMT(s->admin_store));
+    if (s->admin_store.n == 0 || n >= (int)sizeof path || access(path, F_OK) != 0)
         return false;
     read_path(v, path, files, out);
     return true;

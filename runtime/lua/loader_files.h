@@ -32,8 +32,6 @@ void source_code_read(const loader_input_t *in, volumes_t *v, source_files_t *fi
 void source_files_dispose(source_files_t *files);
 // Adds a document that is no file.
 void source_files_add(source_files_t *files, const char *name, str_t text);
-// The file in settings->admin_store that holds what was written through the Admin API; false without the setting, or when it is too long.
-bool source_store_path(const settings_t *s, char *out, size_t cap);
 
 // For both: reads what fd has (taken) and adds it. 0 or an errno.
 int source_files_take(source_files_t *files, int fd, const char *name, const char *key,
