@@ -67,7 +67,7 @@ return M
 
 -- Why a trace may end without a loss: another begins there, or the interpreter returns from the chain.
 local USUAL = { "leaving loop in root trace", "inner loop in root trace", "return to lower frame", "down%-recursion",
-  "loop unroll limit", "call unroll limit", "retry recording", "bad record location" }
+  "loop unroll limit", "call unroll limit", "retry recording", "bad record location", "symbol not in cache" }
 
 local CONFIG = [[
 _format_version: "3.0"
