@@ -73,7 +73,8 @@ static void put_hash(const worker_t *w, buf_t *b)
     config_state_get(&s);
     const char *hash = w->admin && s.hash[0] ? s.hash : w->gen->hash;
     buf_printf(b, "\"configuration_hash\":\"%s\"",
-               s.generation && s.files == 0 ? ZERO_HASH : hash);
+               s.files == 0 ? ZERO_HASH
+                            : hash); // also until the master has said what it loaded
 }
 
 void status_put_json(worker_t *w, buf_t *b)
