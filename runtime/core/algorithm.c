@@ -158,11 +158,11 @@ static uint32_t pick_latency(candidates_t *c, const choice_t *by)
 
 // ---- sticky sessions ----
 
-// hash is the key of the peer that answered before.
+// hash is the session of the peer that answered before.
 static uint32_t pick_sticky(candidates_t *c, const choice_t *by)
 {
     for (uint32_t i = 0; by->hashed && i < c->n; i++) {
-        if (c->v[i].usable && c->v[i].peer->key == by->hash)
+        if (c->v[i].usable && c->v[i].peer->session == by->hash)
             return i;
     }
     return pick_round_robin(c, by);

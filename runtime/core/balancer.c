@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/hash_key.h"
 
 struct balancer {
     balancer_env_t env;
@@ -43,7 +44,10 @@ static candidate_t make_candidate(balancer_t *b, uint32_t target, const resolved
                         .host = str_from(at->host),
                         .port = at->port,
                         .by_srv = at->weight > 0};
-    return (candidate_t){.peer = peer_acquire(b->env.peers, &name),
+    peer_t *peer = peer_acquire(b->env.peers, &name);
+    if (b->u.algorithm == BALANCE_STICKY_SESSIONS)
+        peer->session = hash_key_session(&b->u, &name);
+    return (candidate_t){.peer = peer,
                          .weight = t->weight && at->weight ? at->weight : t->weight,
                          .target = target,
                          .failover = t->failover};

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "core/respond.h"
 #include "http/uri.h"
+#include "io/crypto.h"
 
 static const uint64_t SEED = 0x68617368;
 
@@ -112,10 +113,25 @@ bool hash_key(request_t *r, const upstream_t *u, uint64_t *out)
 
 // ---- sticky sessions ----
 
+uint64_t hash_key_session(const upstream_t *u, const peer_name_t *peer)
+{
+    buf_t text = {0};
+    unsigned char mac[DIGEST_MAX];
+    uint64_t session = 0;
+    buf_printf(&text, "%.*s:%u|%.*s:%u", STR_FMT(peer->target), peer->target_port,
+               STR_FMT(peer->host), peer->port);
+    size_t n = crypto_hmac("sha256", u->id.n ? u->id : u->name, buf_str(&text), mac);
+    ASSERT(n >= sizeof session, "SHA-256 is always there");
+    for (size_t i = 0; i < sizeof session; i++)
+        session = session << 8 | mac[i];
+    buf_dispose(&text);
+    return session ? session : 1;
+}
+
 bool hash_key_of_session(const request_t *r, const upstream_t *u, uint64_t *out)
 {
     str_t value;
-    uint64_t key = 0;
+    uint64_t session = 0;
     if (u->sticky_cookie.n == 0 ||
         !headers_cookie(&r->head.headers, u->sticky_cookie, &value) || value.n != KEY_TEXT - 1)
         return false;
@@ -124,18 +140,19 @@ bool hash_key_of_session(const request_t *r, const upstream_t *u, uint64_t *out)
         bool digit = c >= '0' && c <= '9';
         if (!digit && !(c >= 'a' && c <= 'f'))
             return false;
-        key = key << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+        session = session << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
     }
-    *out = key;
+    *out = session;
     return true;
 }
 
-void hash_key_set_session(request_t *r, const upstream_t *u, uint64_t key)
+void hash_key_set_session(request_t *r, const upstream_t *u, uint64_t session)
 {
     char text[KEY_TEXT];
     uint64_t now;
-    if (u->sticky_cookie.n == 0 || (hash_key_of_session(r, u, &now) && now == key))
+    ASSERT(session, "who is asked for a session has one");
+    if (u->sticky_cookie.n == 0 || (hash_key_of_session(r, u, &now) && now == session))
         return;
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)key);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)session);
     set_cookie(r, u->sticky_cookie, str_from(text), u->sticky_cookie_path);
 }

@@ -57,8 +57,8 @@ void passive_answered(request_t *r, peer_t *p, unsigned status, uint64_t took_us
     if (!u)
         return; // a plugin sends the request elsewhere meanwhile
     report_status(p, &u->passive, status);
-    if (u->algorithm == BALANCE_STICKY_SESSIONS)
-        hash_key_set_session(r, u, p->key);
+    if (u->algorithm == BALANCE_STICKY_SESSIONS && p->session)
+        hash_key_set_session(r, u, p->session);
 }
 
 // Failures of this machine say nothing about a target.

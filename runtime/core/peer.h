@@ -21,7 +21,8 @@ typedef struct peer {
     struct peer *next; // in its bucket
     peers_t *peers;
     uint32_t refs;
-    uint64_t key; // of its name, the same in every process; not 0
+    uint64_t key;     // of its name, the same in every process; not 0
+    uint64_t session; // what stands for it in the cookie of sticky sessions; 0: nothing yet
     peer_name_t name;
     health_cell_t *cell; // shared; or `own`, when there is no room
     health_cell_t own;

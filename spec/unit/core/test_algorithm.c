@@ -24,6 +24,7 @@ static void add(set_t *s, unsigned number, uint32_t weight)
                         .port = (uint16_t)(1000 + number)};
     s->v[s->c.n++] = (candidate_t){
         .peer = peer_acquire(s->peers, &name), .weight = weight, .usable = weight > 0};
+    s->v[s->c.n - 1].peer->session = number + 1;
     candidates_changed(&s->c);
 }
 
@@ -250,7 +251,7 @@ TEST(a_session_stays_where_it_was)
 {
     set_t s;
     set_open(&s, (uint32_t[]){1, 1, 1}, 3);
-    choice_t by = {.hashed = true, .hash = s.v[2].peer->key};
+    choice_t by = {.hashed = true, .hash = s.v[2].peer->session};
     for (int i = 0; i < 10; i++)
         CHECK_EQ_INT(algorithm_pick(BALANCE_STICKY_SESSIONS, &s.c, &by), 2);
     s.v[2].usable = false;

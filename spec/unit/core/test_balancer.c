@@ -233,6 +233,25 @@ TEST(a_balancer_may_end_while_names_are_asked_for)
     world_close(&w);
 }
 
+static uint64_t session_of(const char *rest)
+{
+    world_t w;
+    world_open(&w, rest);
+    uint64_t session = balancer_candidates(w.b)->v[0].peer->session;
+    world_close(&w);
+    return session;
+}
+
+TEST(a_session_is_keyed_by_the_upstreams_id)
+{
+#define STICKY "\"algorithm\":\"sticky-sessions\",\"targets\":[" T("11", "") "]"
+    uint64_t one = session_of("\"id\":\"a\"," STICKY);
+    CHECK(one != 0);
+    CHECK(one == session_of("\"id\":\"a\"," STICKY)); // on any gateway
+    CHECK(one != session_of("\"id\":\"b\"," STICKY));
+    CHECK_EQ_INT(session_of("\"targets\":[" T("11", "") "]"), 0); // nobody asks
+}
+
 TEST(a_pick_of_a_balancer_costs_little)
 {
     enum { N = 200000 };
