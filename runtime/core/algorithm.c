@@ -1,6 +1,7 @@
 // The algorithms; see algorithm.h. Consistent hashing is weighted rendezvous hashing of slots: a slot belongs to the candidate that
-// scores best in it, whoever else there is, so a candidate that comes or goes moves its own share and nothing else. The winners are
-// kept in a table. While a winner cannot be used its slots go to their second best, each to its own.
+// scores best in it, whoever else there is, so a candidate that comes or goes moves its own share and nothing else. A winner is found
+// when its slot is first asked for, and kept in a table: nobody waits for a whole table. While a winner cannot be used its slots go to
+// their second best, each to its own.
 #include "core/algorithm.h"
 
 #include <math.h>
@@ -39,14 +40,15 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-// The least wins: exponentially distributed with rate `weight`, so shares are as the weights.
-static double score(const candidate_t *v, uint32_t slot)
+// Between 0 and 1, equally likely everywhere.
+static double chance(const candidate_t *v, uint32_t slot)
 {
     uint64_t bits = mix(v->peer->key + slot * 0x9e3779b97f4a7c15ull);
-    double u = ((double)(bits >> 11) + 0.5) * 0x1p-53;
-    return -log(u) / v->weight;
+    return ((double)(bits >> 11) + 0.5) * 0x1p-53;
 }
 
+// The least score wins: -log(chance) / weight is exponentially distributed with rate `weight`, so shares are as the weights. It is
+// never below (1 - chance) / weight, which spares most logarithms.
 static uint32_t best_of_slot(const candidates_t *c, uint32_t slot, bool usable_only)
 {
     uint32_t best = NO_CANDIDATE;
@@ -55,30 +57,39 @@ static uint32_t best_of_slot(const candidates_t *c, uint32_t slot, bool usable_o
         const candidate_t *v = &c->v[i];
         if (v->weight == 0 || (usable_only ? !v->usable : v->failover))
             continue;
-        double s = score(v, slot);
-        if (s < least) {
-            least = s;
+        double u = chance(v, slot);
+        if (1 - u >= least * v->weight)
+            continue;
+        double score = -log(u) / v->weight;
+        if (score < least) {
+            least = score;
             best = i;
         }
     }
     return best;
 }
 
-static void fill_table(candidates_t *c)
+enum { NOT_ASKED = UINT32_MAX - 1 };
+
+static uint32_t winner_of(candidates_t *c, uint32_t slot)
 {
-    ASSERT(c->slots > 0, "a table has slots");
-    c->table = mem_alloc(c->slots * sizeof *c->table);
-    for (uint32_t i = 0; i < c->slots; i++)
-        c->table[i] = best_of_slot(c, i, false);
+    ASSERT(slot < c->slots, "a slot of the table");
+    if (!c->table) {
+        c->table = mem_alloc(c->slots * sizeof *c->table);
+        for (uint32_t i = 0; i < c->slots; i++)
+            c->table[i] = NOT_ASKED;
+    }
+    if (c->table[slot] == NOT_ASKED)
+        c->table[slot] = best_of_slot(c, slot, false);
+    return c->table[slot];
 }
 
 static uint32_t pick_hashed(candidates_t *c, const choice_t *by)
 {
     if (!by->hashed)
         return pick_round_robin(c, by);
-    if (!c->table)
-        fill_table(c);
-    uint32_t slot = (uint32_t)(mix(by->hash) % c->slots), i = c->table[slot];
+    ASSERT(c->slots > 0, "a table has slots");
+    uint32_t slot = (uint32_t)(mix(by->hash) % c->slots), i = winner_of(c, slot);
     ASSERT(i == NO_CANDIDATE || i < c->n, "the table is of these candidates");
     return i != NO_CANDIDATE && c->v[i].usable ? i : best_of_slot(c, slot, true);
 }

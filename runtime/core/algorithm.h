@@ -15,8 +15,9 @@ typedef struct candidate {
 typedef struct candidates {
     candidate_t *v;
     uint32_t n;
-    uint32_t slots;  // of the table of consistent hashing
-    uint32_t *table; // slot -> index; NULL until it is asked for. candidates_changed forgets it
+    uint32_t slots; // of the table of consistent hashing
+    uint32_t *
+        table; // slot -> index, as far as asked for; NULL at first. candidates_changed forgets it
     uint64_t random; // state of a generator, not 0
 } candidates_t;
 

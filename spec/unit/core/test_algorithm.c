@@ -173,6 +173,20 @@ TEST(while_a_target_is_down_only_its_keys_go_elsewhere_and_they_spread)
     set_close(&s);
 }
 
+TEST(hashing_makes_nobody_wait_for_the_table)
+{
+    set_t s;
+    uint32_t weights[MOST];
+    for (unsigned i = 0; i < MOST; i++)
+        weights[i] = i + 1;
+    set_open(&s, weights, MOST);
+    s.c.slots = 65536;
+    uint64_t start_us = clock_mono_us();
+    run(&s, BALANCE_CONSISTENT_HASHING, true, 10);
+    CHECK(clock_mono_us() - start_us < 5000);
+    set_close(&s);
+}
+
 TEST(hashing_without_a_hash_goes_round)
 {
     set_t s;
