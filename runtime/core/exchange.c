@@ -285,15 +285,10 @@ static void connect_target(exchange_t *x, const pool_key_t *key)
 static str_t sni_for(const exchange_t *x)
 {
     const request_t *r = x->r;
+    str_t chosen = exchange_chosen_host(r);
     if (r->up.sni.n)
         return r->up.sni;
-    if (r->up.host_header.n) {
-        ptrdiff_t colon = str_chr(r->up.host_header, ':');
-        return colon > 0 ? str_make(r->up.host_header.p, (size_t)colon) : r->up.host_header;
-    }
-    if (r->up.balancer && r->up.balancer->host_header.n)
-        return r->up.balancer->host_header;
-    return x->name;
+    return chosen.n ? chosen : x->name;
 }
 
 static void on_addresses(balancer_waiter_t *w)

@@ -42,6 +42,8 @@ void exchange_failed(exchange_t *x, int err);
 void exchange_await_response(exchange_t *x);
 void exchange_on_drain(sock_t *s);
 
+// What goes out as Host by a plugin's, the route's or the Upstream's wish, maybe with a port; empty: the target's own name.
+str_t exchange_chosen_host(const request_t *r);
 // Whether the request's body goes out as it comes (nobody collected it and it is not here yet).
 bool exchange_streams_body(const request_t *r);
 // Writes head and what is there of the body (unless it streams). 0 or ERR_*.

@@ -15,10 +15,8 @@ bool exchange_streams_body(const request_t *r)
     return r->body.kind != BODY_NONE && !r->new_body.p && !r->doc && here && !r->body.complete;
 }
 
-// The authority to send as Host.
-static str_t host_value(const exchange_t *x)
+str_t exchange_chosen_host(const request_t *r)
 {
-    request_t *r = x->r;
     const upstream_request_t *up = &r->up;
     if (up->host_header.n)
         return up->host_header;
@@ -29,6 +27,17 @@ static str_t host_value(const exchange_t *x)
     }
     if (up->balancer && up->balancer->host_header.n)
         return up->balancer->host_header;
+    return STR("");
+}
+
+// The authority to send as Host.
+static str_t host_value(const exchange_t *x)
+{
+    request_t *r = x->r;
+    const upstream_request_t *up = &r->up;
+    str_t chosen = exchange_chosen_host(r);
+    if (chosen.n)
+        return chosen;
     bool standard = x->port == (up->https ? 443 : 80);
     if (standard)
         return x->name;

@@ -222,9 +222,22 @@ static bool literal_addr(connector_t *c, addr_t *out)
     return addr_from_ip(c->o.host, c->o.port, out) == 0;
 }
 
+// The host of a Host value. What has several colons and no brackets is an IPv6 address.
+static str_t without_port(str_t text)
+{
+    bool bracketed = text.p[0] == '[';
+    ptrdiff_t end = str_chr(text, bracketed ? ']' : ':');
+    if (end <= 0)
+        return text;
+    if (bracketed)
+        return str_make(text.p, (size_t)end + 1);
+    bool several = str_chr(str_from_at(text, (size_t)end + 1), ':') >= 0;
+    return several ? text : str_make(text.p, (size_t)end);
+}
+
 static void copy_texts(connector_t *c)
 {
-    str_t host = c->o.host, sni = c->o.sni.n ? c->o.sni : c->o.host;
+    str_t host = c->o.host, sni = c->o.sni.n ? without_port(c->o.sni) : c->o.host;
     if (str_ends(sni, STR(".")))
         sni.n--; // absolute for DNS, not part of the name in a certificate
     c->text = mem_alloc(host.n + sni.n + 1);

@@ -134,7 +134,7 @@ typedef struct connect_opts {
     uint16_t port;
     unsigned timeout_ms; // name + connect + TLS handshake together; 0: 60 s
     tls_ctx_t *tls;      // NULL: plain; acquired
-    str_t sni;           // server name to send and verify; empty: host
+    str_t sni; // server name to send and verify, as in Host (a port is left out); empty: host
     bool (*allow)(void *arg,
                   const addr_t *a); // optional check of each address before connecting (SSRF);
                                     // may be NULL

@@ -120,6 +120,24 @@ describe("TLS to an upstream", function()
     assert.truthy(gw:wait_log("certificate chain too long"))
   end)
 
+  it("goes by the name in Host, without its port", function()
+    local up = serve(certs.pair("upstream.test"))
+    local function service(name, host, route)
+      return ("- {name: %s, host: %s, port: %d, protocol: https, retries: 0,\n   routes: [{paths: [/%s]%s}]}\n"):format(
+        name, host, up.port, name, route or "")
+    end
+    local gw = start({ config = '_format_version: "3.0"\nupstreams:\n'
+      .. ("- {name: pool, host_header: 'upstream.test:8443', targets: [{target: '127.0.0.1:%d'}]}\n"):format(up.port)
+      .. "services:\n" .. service("ported", "pool") .. service("kept", "127.0.0.1", ", preserve_host: true")
+      .. service("own", "127.0.0.1") })
+    gw:expect_error("mismatch")
+    assert.status(200, client.get(gw, "/ported"))
+    assert.status(200, client.get(gw, "/kept", { Host = "upstream.test" }))
+    assert.status(200, client.get(gw, "/kept", { Host = "upstream.test:81" }))
+    assert.status(502, client.get(gw, "/kept", { Host = "other.test" }))
+    assert.status(502, client.get(gw, "/own", { Host = "upstream.test" }))
+  end)
+
   it("shows the certificate of the service, or of its Upstream, and mixes no connections", function()
     local up = serve(certs.pair("upstream.test"), { verify = { "peer" } })
     local gw = start({
