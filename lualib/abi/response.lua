@@ -15,7 +15,7 @@ local _M = {}
 _M.status = request.num_of(C.MG_STATUS)
 _M.head_sent = request.bool_of(C.MG_HEAD_SENT)
 _M.bytes_out = request.num_of(C.MG_BYTES_OUT)
--- In log: the whole response was made and given to the client; nothing broke off.
+-- In log, and at the last chunk in body_filter: nothing of the response broke off or was cut, as far as it has come.
 _M.whole = request.bool_of(C.MG_WHOLE)
 
 -- Makes the status another one, before the head is sent. true, or nil and why.

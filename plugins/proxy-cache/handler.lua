@@ -1,5 +1,6 @@
 -- proxy-cache: answers from this node's memory what the upstream has answered before.
--- A response is kept when it is over and whole (log phase), never one that broke off.
+-- A response is kept when it is over and whole, never one that broke off; before the client gets its end, so that
+-- whoever asks after that finds it, in any worker.
 -- Not the rules of freshness nor the storage (lualib/cache).
 -- Unlike Kong's: what sets cookies is not kept; a stale entry is not served without max-stale; a coded body only
 -- to clients that name its coding.
@@ -19,7 +20,7 @@ local find, floor, format, lower = string.find, math.floor, string.format, strin
 local ProxyCache = {
   PRIORITY = 100,
   VERSION = "3.14.0",
-  OPTIONAL = { header_filter = true, body_filter = true, log = true },
+  OPTIONAL = { header_filter = true, body_filter = true },
 }
 
 local function contains(list, wanted)
@@ -190,36 +191,35 @@ function ProxyCache:header_filter(conf)
   own.entry = { status = response.status(), headers = kept_headers(), ttl = ttl }
   own.parts, own.size, own.max_size = {}, 0, store.max_body_bytes(conf.memory.dictionary_name)
   exchange.want("body_filter")
-  exchange.want("log")
 end
 
-function ProxyCache:body_filter()
+local function keep(conf, own)
+  local entry = own.entry
+  entry.body, entry.stored_at = table.concat(own.parts), floor(node.now())
+  local ok, err = store.keep(conf.memory.dictionary_name, own.key, entry, conf.storage_ttl or entry.ttl)
+  if not ok then
+    kong.log.err("cannot keep a response: ", err)
+  end
+end
+
+function ProxyCache:body_filter(conf)
   local own = kong.ctx.plugin
   local parts = own.parts
   if not parts then
     return
   end
-  local chunk = response.chunk()
+  local chunk, last = response.chunk()
   if chunk and chunk ~= "" then
     own.size = own.size + #chunk
     parts[#parts + 1] = chunk
     if own.size > own.max_size then
       own.parts, own.key = nil, nil
       kong.log.info("a response of over ", own.max_size, " bytes is not kept")
+      return
     end
   end
-end
-
-function ProxyCache:log(conf)
-  local own = kong.ctx.plugin
-  if not own.key or not own.parts or not response.whole() then
-    return
-  end
-  local entry = own.entry
-  entry.body, entry.stored_at = table.concat(own.parts), floor(node.now())
-  local ok, err = store.keep(conf.memory.dictionary_name, own.key, entry, conf.storage_ttl or entry.ttl)
-  if not ok then
-    kong.log.err("cannot keep a response: ", err)
+  if last and response.whole() then
+    keep(conf, own)
   end
 end
 

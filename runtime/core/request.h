@@ -156,6 +156,7 @@ struct request {
     buf_t collected;      // with `buffering`
     bool aborted;         // the client has gone
     bool failed_mid_body; // the response broke off
+    bool cut;             // an event stream was ended before its time, in good order
 
     // Scripts.
     void *script; // lua's per-request state (task, ctx slot), or NULL

@@ -254,6 +254,7 @@ static bool between_events(const request_t *r)
 void respond_last_event(request_t *r, str_t event)
 {
     ASSERT(r->events && r->head_sent && !r->ended, "an open event stream has a last event");
+    r->cut = true;
     bool said = (r->phases & PHASE_BODY_FILTER) && last_words(r);
     if (r->finished)
         return;
@@ -283,10 +284,10 @@ void respond_abort(request_t *r, const char *why)
 {
     ASSERT(!r->finished, "a finished request cannot be aborted");
     r->exit_reason = str_from(why);
+    r->failed_mid_body = true;
     if (r->head_sent && r->conn && (r->phases & PHASE_BODY_FILTER))
         last_words(r);
     r->ended = true;
-    r->failed_mid_body = true;
     respond_flush(r); // what came before the failure belongs to the client
     request_finish(r);
 }

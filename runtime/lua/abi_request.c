@@ -296,7 +296,7 @@ int32_t mg_request_num(int32_t which, double *out)
         v = r->head.headers.n;
         break;
     case MG_WHOLE:
-        v = r->ended && !r->failed_mid_body && !r->out_failed && !r->aborted;
+        v = !r->cut && !r->failed_mid_body && !r->out_failed && !r->aborted;
         break;
     default:
         return MG_INVALID;
