@@ -4,7 +4,7 @@
 local entry = require "moongate.log.entry"
 local node = require "moongate.abi.node"
 local queue = require "moongate.queue"
-local response = require "moongate.abi.response"
+local severities = require "moongate.log.severity"
 local stream = require "moongate.log.stream"
 
 local Loggly = {
@@ -12,24 +12,11 @@ local Loggly = {
   VERSION = "3.14.0",
 }
 
-local SEVERITIES = {
-  emerg = 0, alert = 1, crit = 2, err = 3, warning = 4, notice = 5, info = 6, debug = 7,
-}
 local FACILITY_USER = 8
 local QUEUE = { max_batch_size = 64, max_coalescing_delay = 0, max_retry_time = 10, max_retry_delay = 2 }
 
 local function send(conf, messages)
   return stream.udp({ host = conf.host, port = conf.port, timeout_ms = conf.timeout }, messages)
-end
-
-local function severity_of(conf)
-  local status = response.status() or 500
-  if status >= 500 then
-    return conf.server_errors_severity
-  elseif status >= 400 then
-    return conf.client_errors_severity
-  end
-  return conf.successful_severity
 end
 
 local function message(conf, severity, text)
@@ -42,8 +29,8 @@ local function message(conf, severity, text)
 end
 
 function Loggly:log(conf)
-  local severity = SEVERITIES[severity_of(conf)]
-  if severity > SEVERITIES[conf.log_level] then
+  local severity = severities.of(conf)
+  if not severity then
     return
   end
   local text = message(conf, severity, entry.text(conf))

@@ -1,41 +1,10 @@
 -- Configuration of response-transformer: Kong 3.14's fields, defaults and checks.
 
+local shared = require "moongate.transform.schema"
 local typedefs = require "moongate.schema.typedefs"
 
-local is_header_name = typedefs.header_name.custom_validator
-
-local function split(entry)
-  return entry:match("^([^:]+):*(.-)$")
-end
-
-local function check_value(entry)
-  local name, value = split(entry)
-  if not name or value == "" then
-    return nil, "key '" .. tostring(name or entry:gsub(":.*", "")) .. "' has no value"
-  end
-  return true
-end
-
-local function check_header(entry)
-  local name = split(entry)
-  if not name or not is_header_name(name) then
-    return nil, ("'%s' is not a valid header"):format(tostring(name or entry))
-  end
-  return true
-end
-
-local function check_both(entry)
-  local ok, err = check_header(entry)
-  if not ok then
-    return nil, err
-  end
-  return check_value(entry)
-end
-
-local function list(name, check, description)
-  return { [name] = { type = "array", required = true, default = {},
-    elements = { type = "string", custom_validator = check }, description = description } }
-end
+local list, check_value = shared.list, shared.value_checker()
+local check_name, check_header = shared.header_checker(), shared.header_checker(check_value)
 
 local types = { json_types = { type = "array", required = true, default = {},
   elements = { type = "string", one_of = { "boolean", "number", "string" } },
@@ -45,7 +14,7 @@ local types = { json_types = { type = "array", required = true, default = {},
 local function action(name, what, valued, typed)
   return { [name] = { type = "record", required = true, description = "What to " .. name .. ".", fields = {
     list("json", valued and check_value or nil, what .. " of top-level members of a JSON body."),
-    list("headers", valued and check_both or check_header, what .. " of headers."),
+    list("headers", valued and check_header or check_name, what .. " of headers."),
     typed and types or nil,
   } } }
 end

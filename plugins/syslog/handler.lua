@@ -4,7 +4,7 @@
 local entry = require "moongate.log.entry"
 local node = require "moongate.abi.node"
 local queue = require "moongate.queue"
-local response = require "moongate.abi.response"
+local severities = require "moongate.log.severity"
 local stream = require "moongate.log.stream"
 
 local Syslog = {
@@ -12,9 +12,6 @@ local Syslog = {
   VERSION = "3.14.0",
 }
 
-local SEVERITIES = {
-  emerg = 0, alert = 1, crit = 2, err = 3, warning = 4, notice = 5, info = 6, debug = 7,
-}
 local FACILITIES = {
   kern = 0, user = 1, mail = 2, daemon = 3, auth = 4, syslog = 5, lpr = 6, news = 7, uucp = 8, cron = 9,
   authpriv = 10, ftp = 11, local0 = 16, local1 = 17, local2 = 18, local3 = 19, local4 = 20, local5 = 21,
@@ -28,16 +25,6 @@ local function send(_, messages)
   return stream.udp({ path = SOCKET }, messages)
 end
 
-local function severity_of(conf)
-  local status = response.status() or 500
-  if status >= 500 then
-    return conf.server_errors_severity
-  elseif status >= 400 then
-    return conf.client_errors_severity
-  end
-  return conf.successful_severity
-end
-
 -- As the C library's syslog() writes it.
 local function message(conf, severity, text)
   return ("<%d>%s %s[%d]: %s"):format(FACILITIES[conf.facility] * 8 + severity, os.date("%b %e %H:%M:%S"),
@@ -45,8 +32,8 @@ local function message(conf, severity, text)
 end
 
 function Syslog:log(conf)
-  local severity = SEVERITIES[severity_of(conf)]
-  if severity > SEVERITIES[conf.log_level] then
+  local severity = severities.of(conf)
+  if not severity then
     return
   end
   queue.enqueue(queue.get_plugin_params("syslog", conf, nil, QUEUE), send, conf,

@@ -164,7 +164,7 @@ end
 -- Modules of ours that keep the faked ones.
 local function forget_modules()
   for name in pairs(package.loaded) do
-    if name:find("^moongate%.auth%.") or name == "moongate.log.entry" or name == "moongate.statsd.sample" then
+    if name:find("^moongate%.auth%.") or name == "moongate.log.entry" or name == "moongate.log.severity" or name == "moongate.statsd.sample" then
       package.loaded[name] = nil
     end
   end
