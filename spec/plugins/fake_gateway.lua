@@ -161,10 +161,14 @@ local function encode_base64(s, no_padding, url)
   return url and text:gsub("+", "-"):gsub("/", "_") or text
 end
 
--- Modules of ours that keep the faked ones.
+-- Modules of ours that keep the faked ones; those of moongate.auth too.
+local KEEPERS = {
+  ["moongate.log.entry"] = true, ["moongate.log.severity"] = true, ["moongate.statsd.sample"] = true,
+}
+
 local function forget_modules()
   for name in pairs(package.loaded) do
-    if name:find("^moongate%.auth%.") or name == "moongate.log.entry" or name == "moongate.log.severity" or name == "moongate.statsd.sample" then
+    if name:find("^moongate%.auth%.") or KEEPERS[name] then
       package.loaded[name] = nil
     end
   end
