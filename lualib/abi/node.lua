@@ -28,6 +28,7 @@ end
 _M.log = native.log                   -- log(level, text); the request's id is added to the line
 _M.worker_id = native.worker_id       -- 0-based
 _M.worker_pid = native.worker_pid
+_M.worker_pids = native.worker_pids   -- array: the workers that run
 _M.worker_count = native.worker_count
 _M.exiting = native.exiting
 _M.exit_time = native.exit_time       -- seconds until what waits is cancelled; nil: the worker goes on

@@ -5,6 +5,7 @@
 
 local buffer = require "moongate.guest.buffer"
 local copy = require "moongate.guest.copy"
+local missing = require "moongate.ngx.missing"
 
 local _M = {}
 
@@ -18,6 +19,7 @@ local REFUSED = { ffi = true, jit = true, debug = true, ["thread.exdata"] = true
   ["thread.exdata2"] = true }
 -- Modules that we bring: a plugin gets copies.
 local OURS = { "^kong%.", "^ngx$", "^ngx%.", "^resty%.core", "^cjson$", "^cjson%.safe$", "^table%.%a+$", "^bit$" }
+local NO_PROGRAMS = "programs are started by plugins that the setting trusted_plugins names, and with lua_pipe on"
 
 local real_getfenv, real_setfenv, real_getmetatable, real_load = getfenv, setfenv, getmetatable, load
 local getinfo, traceback = debug.getinfo, debug.traceback
@@ -130,7 +132,8 @@ local function add_load(env)
 end
 
 local function add_require(env, name, standard)
-  local copies = { ["string.buffer"] = copy.of(buffer) } -- module's name -> what the plugin sees
+  -- Module's name -> what the plugin sees.
+  local copies = { ["string.buffer"] = copy.of(buffer), ["ngx.pipe"] = missing.module("ngx.pipe", "spawn", NO_PROGRAMS) }
   local preload, given = {}, {} -- what the plugin has put into package.preload and package.loaded
   -- What is there without anything being loaded.
   local function at_hand(module)

@@ -10,9 +10,7 @@ function _M.fill(ngx)
     pid = node.worker_pid,
     count = node.worker_count,
     exiting = node.exiting,
-    pids = function()
-      return { node.worker_pid() }
-    end,
+    pids = node.worker_pids,
   }
 end
 

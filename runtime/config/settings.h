@@ -65,6 +65,7 @@ typedef struct settings {
     uint32_t plugin_kills_window_ms;
     str_t plugin_fail_open;       // names of plugins without which requests pass then
     str_t trusted_plugins;        // names of plugins from files that run as the gateway's own
+    bool lua_pipe;                // plugins that are trusted may start programs (ngx.pipe)
     uint64_t plugin_memory_bytes; // Lua memory it may take between two awaits
     // behaviour
     bool client_half_close; // a client that ends its side still gets its answer

@@ -154,6 +154,9 @@ static const setting_row_t rows[] = {
          "requests of others get 503."),
     TEXT(trusted_plugins, "", NULL,
          "Names of plugins from files that may use all of Lua (ffi, os.execute, debug), or *."),
+    SWITCH(
+        lua_pipe, "off",
+        "Plugins that may use all of Lua may start programs with ngx.pipe, without blocking."),
 
     SWITCH(tls_verify, "on",
            "Certificates of upstreams are checked, unless a service says otherwise."),

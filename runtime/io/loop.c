@@ -287,6 +287,8 @@ void loop_destroy(loop_t *l)
 {
     if (loop_lingers(l))
         l->linger_end(l);
+    if (l->children_end)
+        l->children_end(l);
     if (l->dns)
         l->dns_destroy(l->dns);
     while (!list_empty(&l->defers))

@@ -30,7 +30,9 @@ struct loop {
     void (*dns_destroy)(
         struct dns *d); // set together with dns, so that the loop links without it
     void (*tls_destroy)(struct tls_scratch *t);
-    void (*linger_end)(struct loop *l); // closes those sockets now; set with the first
+    void (*linger_end)(struct loop *l);   // closes those sockets now; set with the first
+    list_t children;                      // programs (child.c); unset before the first
+    void (*children_end)(struct loop *l); // lets go of who was killed; set with the first
 };
 
 static inline loop_t *loop_of(const uv_loop_t *uv)

@@ -69,6 +69,7 @@ struct task {
     thread_t *entry;
     list_t threads; // alive ones, entry included
     list_t sockets; // cosockets bound to the task
+    list_t procs;   // programs it started (pipe.c)
     leave_t leave;
     unsigned exit_status;
     str_t exit_body, exit_type; // in the request's arena
@@ -248,9 +249,10 @@ void bridge_end_soon(bridge_t *b);
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],
     native_wait[], native_timer[], native_socket[], native_udp[], native_crypto[],
     native_regex[], native_entity[], native_co[], native_file[], native_ai[], native_upstream[],
-    native_dns[], native_volume[], native_guard[], native_admin[];
+    native_dns[], native_volume[], native_guard[], native_admin[], native_pipe[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
+void pipe_open_type(lua_State *L);
 void regex_open_type(lua_State *L);
 void timers_finish(bridge_t *b); // runs what is pending with premature true
 // Stops code that runs longer than plugin_budget_ms without waiting (watchdog.c).
@@ -270,6 +272,8 @@ void socket_pools_close(bridge_t *b);
 void socket_contexts_close(bridge_t *b);
 // Closes every socket of the list (a task's).
 void sockets_close(list_t *sockets);
+// Kills every program of the list (a task's).
+void procs_close(list_t *procs);
 // Keeps abi.c linked where nobody else refers to it.
 mg_state_t *mg_state(void);
 // The generation that entities are asked of: the current request's, or the one in use.

@@ -342,6 +342,7 @@ task_t *task_begin(bridge_t *b, request_t *req, uint32_t phase)
     t->slot = slot_acquire(b);
     list_init(&t->threads);
     list_init(&t->sockets);
+    list_init(&t->procs);
     list_init(&t->links);
     if (!req)
         list_push_back(&b->tasks, &t->links);
@@ -366,6 +367,7 @@ void task_kill(task_t *t)
     }
     t->entry = NULL;
     sockets_close(&t->sockets);
+    procs_close(&t->procs);
 }
 
 void task_end(task_t *t)

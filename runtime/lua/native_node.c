@@ -45,6 +45,22 @@ static int l_worker_pid(lua_State *L)
     return 1;
 }
 
+// worker_pids(): those of all workers that the master counts; the own alone without a master.
+static int l_worker_pids(lua_State *L)
+{
+    const unsigned n = worker_self->settings->workers ? worker_self->settings->workers : 1;
+    int put = 0, pid;
+    uint64_t lua_bytes;
+    lua_newtable(L);
+    for (unsigned i = 0; i < n; i++) {
+        if (i != worker_self->index && !stats_slot_get(i, &pid, &lua_bytes))
+            continue;
+        lua_pushnumber(L, i == worker_self->index ? getpid() : pid);
+        lua_rawseti(L, -2, ++put);
+    }
+    return 1;
+}
+
 static int l_worker_count(lua_State *L)
 {
     unsigned n = worker_self->settings->workers;
@@ -169,14 +185,17 @@ static int l_setting(lua_State *L)
         return push_list(L, s->config_paths, s->n_config_paths);
     if (strcmp(name, "trusted_ips") == 0)
         return push_list(L, s->trusted_ips, s->n_trusted_ips);
-    if (strcmp(name, "admin_unprotected") == 0) {
-        lua_pushboolean(L, s->admin_unprotected);
-        return 1;
-    }
-    if (strcmp(name, "tls_verify") == 0) {
-        lua_pushboolean(L, s->tls_verify);
-        return 1;
-    }
+    const struct {
+        const char *name;
+        bool on;
+    } SWITCHES[] = {{"admin_unprotected", s->admin_unprotected},
+                    {"lua_pipe", s->lua_pipe},
+                    {"tls_verify", s->tls_verify}};
+    for (size_t i = 0; i < sizeof SWITCHES / sizeof *SWITCHES; i++)
+        if (strcmp(SWITCHES[i].name, name) == 0) {
+            lua_pushboolean(L, SWITCHES[i].on);
+            return 1;
+        }
     return 0;
 }
 
@@ -274,6 +293,7 @@ const luaL_Reg native_node[] = {
     {"log_level", l_log_level},
     {"worker_id", l_worker_id},
     {"worker_pid", l_worker_pid},
+    {"worker_pids", l_worker_pids},
     {"worker_count", l_worker_count},
     {"exiting", l_exiting},
     {"exit_time", l_exit_time},

@@ -52,15 +52,16 @@ static void add_functions(lua_State *L, const luaL_Reg *list)
 static int open_native(lua_State *L)
 {
     static const luaL_Reg *const LISTS[] = {
-        native_request, native_respond, native_node,  native_shdict, native_wait,
-        native_timer,   native_socket,  native_udp,   native_crypto, native_regex,
-        native_entity,  native_co,      native_file,  native_ai,     native_upstream,
-        native_dns,     native_volume,  native_guard, native_admin};
+        native_request,  native_respond, native_node,   native_shdict, native_wait,
+        native_timer,    native_socket,  native_udp,    native_pipe,   native_crypto,
+        native_regex,    native_entity,  native_co,     native_file,   native_ai,
+        native_upstream, native_dns,     native_volume, native_guard,  native_admin};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
         add_functions(L, LISTS[i]);
     socket_open_types(L);
     udp_open_type(L);
+    pipe_open_type(L);
     regex_open_type(L);
     return 1;
 }

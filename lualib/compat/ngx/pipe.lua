@@ -1,4 +1,3 @@
--- The name guests know: require "ngx.pipe". Plugins start no programs here.
+-- The name guests know: require "ngx.pipe".
 
-return require("moongate.ngx.missing").module("ngx.pipe", "spawn",
-  "plugins start no programs; ask a service over ngx.socket.tcp")
+return require("moongate.ngx.pipe")
