@@ -1,23 +1,23 @@
-// Stops plugins' code that runs for too long without waiting, or takes too much memory (heap.c tells). A timer of the process's CPU
-// time ticks; a tick that finds the budget spent sets a hook, which raises an error at the next instruction. Compiled loops do not
+// Stops plugins' code that runs for too long without waiting, or takes too much memory (heap.c tells). A timer of the thread's CPU
+// time ticks, the kernel's work for it included; a tick that finds the budget spent sets a hook, which raises an error at the next instruction. Compiled loops do not
 // look at hooks, but code compiled while the profiler is on looks at the profiler's flag: the same tick raises that, the loop falls
 // back to the interpreter, the hook runs. Not for code that blocks in C: the master kills a worker whose heartbeat is stale.
 // Invariant: once stopped, a run is not Lua code of plugins any more: whatever catches the error meets it again.
 #include "lua/bridge.h"
 
 #include <luajit.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "lua/script.h"
 
-enum { TICK_MS = 20 };
+enum { TICK_MS = 10 };
 
-static pthread_t lua_thread; // the one that runs Lua
+static timer_t tick_timer;
 static volatile sig_atomic_t armed;
 static volatile uint64_t counted_run; // the run that `ticks` is of
 static volatile unsigned ticks;
@@ -121,12 +121,9 @@ static bool has_overrun(bridge_t *b)
 // Signal handler: only async-signal-safe calls and lua_sethook, which is made for this.
 static void on_tick(int signum)
 {
+    (void)signum;
     if (!armed)
         return;
-    if (!pthread_equal(pthread_self(), lua_thread)) {
-        pthread_kill(lua_thread, signum);
-        return;
-    }
     bridge_t *b = bridge_self();
     if (!b || !b->run_started_us || !b->running_L)
         return;
@@ -137,12 +134,19 @@ static void on_tick(int signum)
     hook(b, STOP_TIME);
 }
 
-static void set_timer(unsigned ms)
+// Of this thread, and told to it: what other threads do meanwhile is nobody's overrun.
+static void start_ticks(void)
 {
-    struct itimerval t = {.it_interval = {.tv_usec = ms * 1000},
-                          .it_value = {.tv_usec = ms * 1000}};
-    int rc = setitimer(ITIMER_VIRTUAL, &t, NULL);
+    struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGVTALRM, &sa, NULL);
+    struct sigevent told = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
+    told._sigev_un._tid = gettid(); // has no other name in this C library
+    int rc = timer_create(CLOCK_THREAD_CPUTIME_ID, &told, &tick_timer);
     ASSERT(rc == 0, "a timer of CPU time is always to be had");
+    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+    rc = timer_settime(tick_timer, 0, &(struct itimerspec){tick, tick}, NULL);
+    ASSERT(rc == 0, "a timer takes an interval");
 }
 
 // ---- memory ----
@@ -169,14 +173,10 @@ void watchdog_start(bridge_t *b)
 {
     if (b->worker->settings->plugin_budget_ms == 0)
         return;
-    lua_thread = pthread_self();
     // Lines, so that loops within a function look at the flag; its own timer never fires.
     luaJIT_profile_start(b->L, "li1000000", on_sample, NULL);
-    struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGVTALRM, &sa, NULL);
+    start_ticks();
     armed = 1;
-    set_timer(TICK_MS);
 }
 
 void watchdog_stop(bridge_t *b)
@@ -184,6 +184,8 @@ void watchdog_stop(bridge_t *b)
     if (!armed)
         return;
     armed = 0;
-    set_timer(0);
+    timer_delete(tick_timer);
     luaJIT_profile_stop(b->L);
+    // Not looked at from now on, compiled loops could not be stopped: what is left of this state's life is interpreted.
+    luaJIT_setmode(b->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 }

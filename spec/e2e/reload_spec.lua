@@ -138,6 +138,47 @@ services:
       c:close()
     end)
 
+    it("stops loops of the code before as well", function()
+      local function files(word)
+        return {
+          ["a.yaml"] = routes("x") .. "plugins:\n- {name: mine}\n",
+          ["plugins/mine/schema.lua"] = watching.SCHEMA:format("mine"),
+          ["plugins/mine/handler.lua"] = ([[
+            local M = { PRIORITY = 1, VERSION = "1.0.0" }
+            local function waits()
+              kong.log.notice("WORD waits")
+              local i = 0
+              repeat
+                ngx.sleep(0.005)
+                i = i + 1
+              until kong.router.get_route() and ngx.shared.kong:get("go") or i > 2000
+            end
+            function M:access()
+              if kong.request.get_query_arg("go") then
+                ngx.shared.kong:set("go", true)
+                return kong.response.exit(200, "WORD")
+              end
+              waits()
+              local n = 0
+              while true do n = n + 1 end
+            end
+            return M]]):gsub("WORD", word),
+        }
+      end
+      local vol = site:serve_volume(files("old"), { workers = 1 })
+      site.gw:expect_error("plugin_budget")
+      local pid = site.gw.process:children()[1]
+      local c = client.connect(site.gw)
+      c:write({ path = "/x" })
+      site.gw:wait_log("old waits")
+      vol:write(files("new"))
+      site:wait_reloads("ok", 1)
+      assert.equal("new", client.get(site.gw, "/x?go=1").body)
+      assert.status(500, c:answer())
+      c:close()
+      assert.equal(pid, site.gw.process:children()[1])
+    end)
+
     it("fails no request, and grows in nothing, over a hundred reloads", function()
       local function code(n)
         put(site.root .. "/conf/plugins/mine/handler.lua",
