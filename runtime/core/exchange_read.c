@@ -205,7 +205,13 @@ static bool pass_on(exchange_t *x, str_t data, bool eof)
             return false;
         }
     }
-    return !r->finished && r->exchange == x;
+    if (r->finished || r->exchange != x)
+        return false;
+    if (!r->filter_ended || eof)
+        return true;
+    exchange_detach(r); // nobody waits for the rest
+    respond_end(r);
+    return false;
 }
 
 static void take_chunked(exchange_t *x, char *p, size_t n)

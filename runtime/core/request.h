@@ -157,6 +157,7 @@ struct request {
     bool aborted;         // the client has gone
     bool failed_mid_body; // the response broke off
     bool cut;             // an event stream was ended before its time, in good order
+    bool filter_ended;    // body_filter has ended the body before its source has
 
     // Scripts.
     void *script; // lua's per-request state (task, ctx slot), or NULL

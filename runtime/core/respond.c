@@ -146,10 +146,11 @@ static void push_chunk(request_t *r, str_t data)
 }
 
 // A chunk through body_filter. -1 when the request ended.
-static int filtered(request_t *r, str_t data, bool eof)
+static int filtered(request_t *r, str_t data, bool last)
 {
     str_t out;
-    script_result_t result = r->worker->script->body_filter(r, data, eof, &out);
+    bool eof = last;
+    script_result_t result = r->worker->script->body_filter(r, data, &eof, &out);
     if (r->finished)
         return -1;
     if (result == SCRIPT_FAILED) {
@@ -159,6 +160,7 @@ static int filtered(request_t *r, str_t data, bool eof)
     }
     push_chunk(r, out);
     respond_flush(r); // the filter's bytes are borrowed until its next call
+    r->filter_ended = eof && !last;
     return 0;
 }
 
@@ -234,7 +236,8 @@ void respond_end(request_t *r)
 static bool last_words(request_t *r)
 {
     str_t out;
-    if (r->worker->script->body_filter(r, STR(""), true, &out) != SCRIPT_DONE || r->finished)
+    bool eof = true;
+    if (r->worker->script->body_filter(r, STR(""), &eof, &out) != SCRIPT_DONE || r->finished)
         return false;
     r->phases &= ~(uint32_t)PHASE_BODY_FILTER;
     push_chunk(r, out);

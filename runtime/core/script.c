@@ -41,7 +41,7 @@ static script_result_t none_enter(request_t *r, uint32_t phase)
     return SCRIPT_DONE;
 }
 
-static script_result_t none_body_filter(request_t *r, str_t chunk, bool eof, str_t *out)
+static script_result_t none_body_filter(request_t *r, str_t chunk, bool *eof, str_t *out)
 {
     (void)r, (void)eof;
     *out = chunk;

@@ -34,8 +34,9 @@ typedef struct script {
     script_result_t (*enter_access)(request_t *r);
     // Must not wait: response (whole body in r->collected), header_filter, log; balancer when r->up.ask_on_retry, to set the next target.
     script_result_t (*enter)(request_t *r, uint32_t phase);
-    // One body chunk through the plugins' body_filter; *out is borrowed until the next call. Must not wait.
-    script_result_t (*body_filter)(request_t *r, str_t chunk, bool eof, str_t *out);
+    // One body chunk through the plugins' body_filter; *out is borrowed until the next call. *eof: whether it is the last one;
+    // true afterwards when a filter has made it the last. Must not wait.
+    script_result_t (*body_filter)(request_t *r, str_t chunk, bool *eof, str_t *out);
     // Frees r->script. Any wait under way is cancelled, its resources closed; code after the wait never runs.
     void (*release)(request_t *r);
     // The client has gone while the chain waits: cancel the wait, so that the request can be logged.

@@ -239,7 +239,7 @@ script_result_t phases_enter_certificate(hello_t *h);
 void phases_abort_certificate(hello_t *h);
 script_result_t phases_enter_access(request_t *r);
 script_result_t phases_enter(request_t *r, uint32_t phase);
-script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *out);
+script_result_t phases_body_filter(request_t *r, str_t chunk, bool *eof, str_t *out);
 int phases_install(bridge_t *b, generation_t *g, char *why, size_t why_cap);
 void phases_close(bridge_t *b);
 // state.c: the last generation of a retired state has gone.

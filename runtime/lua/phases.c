@@ -269,7 +269,7 @@ script_result_t phases_enter(request_t *r, uint32_t phase)
     return result;
 }
 
-script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *out)
+script_result_t phases_body_filter(request_t *r, str_t chunk, bool *eof, str_t *out)
 {
     bridge_t *b = bridge_of(r);
     task_t *t = task_of(b, r);
@@ -288,11 +288,11 @@ script_result_t phases_body_filter(request_t *r, str_t chunk, bool eof, str_t *o
     if (pushed <= 0)
         return pushed == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
     b->chunk = chunk;
-    b->chunk_eof = eof;
+    b->chunk_eof = *eof;
     lua_pushinteger(b->L, t->slot);
     int rc = task_call(t, PHASE_BODY_FILTER, 1, 0);
     *out = b->chunk;
     b->chunk = STR("");
-    t->filter_ended = b->chunk_eof;
+    *eof = t->filter_ended = b->chunk_eof;
     return rc == 0 ? SCRIPT_DONE : SCRIPT_FAILED;
 }

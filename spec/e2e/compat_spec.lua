@@ -275,6 +275,32 @@ describe("a plugin beside the configuration", function()
     site.stop(gw, up)
   end)
 
+  it("ends the client's response at once there, whatever the upstream has yet to say", function()
+    local asked = 0
+    local gw, up = start("ender", [[return { PRIORITY = 1, VERSION = "0.1",
+      body_filter = function() ngx.arg[1] = "over"; ngx.arg[2] = true end,
+      log = function() kong.log.notice("ended with ", kong.response.get_status()) end }]], { script = function(c)
+        c:read_request()
+        asked = asked + 1
+        if asked == 3 then -- complete: its connection is kept
+          c:send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole")
+          c:read_request()
+          return c:send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecond")
+        end
+        c:send("HTTP/1.1 200 OK\r\n" .. (asked == 1 and "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+          or "Content-Length: 100\r\n\r\nfirst"))
+        c:wait_closed()
+      end })
+    local c = client.connect(gw)
+    for _ = 1, 4 do
+      assert.equal("over", c:request({ path = "/" }).body)
+    end
+    c:close()
+    gw:wait_log("ended with 200")
+    assert.equal(3, asked)
+    site.stop(gw, up)
+  end)
+
   for version, shown in pairs({ ["0.1"] = "0.1", ["v1.2.3-4"] = "1.2.3", ["7"] = "7" }) do
     it("may have version " .. version, function()
       local gw, up = start("versioned", ([[return { PRIORITY = 1, VERSION = %q, access = function()

@@ -203,8 +203,9 @@ int respond_begin(request_t *r, unsigned status, uint64_t length)
 int respond_body(request_t *r, str_t data)
 {
     fake_note_t *note = fake_note(r);
+    bool eof = false;
     if (r->phases & PHASE_BODY_FILTER)
-        note->body_filter_result = script_lua.body_filter(r, data, false, &data);
+        note->body_filter_result = script_lua.body_filter(r, data, &eof, &data);
     size_t n = strlen(note->body);
     ASSERT(n + data.n < sizeof note->body, "a test's body is short");
     memcpy(note->body + n, data.p, data.n);
