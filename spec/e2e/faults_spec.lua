@@ -181,8 +181,8 @@ describe("a plugin's fault", function()
     gw:wait_log("light thread failed: .*plugin_budget")
   end)
 
-  -- Rule: a coroutine that was suspended or failed is never used again. Put back into the pool after lua_resetthread, it leaves open the
-  -- upvalues of the closures made in it, and they read the next request's locals from its stack.
+  -- Rule: a coroutine that was suspended or failed is never used again. Put back into the pool after lua_resetthread, it leaves
+  -- open the upvalues of the closures made in it, and they read the next request's locals from its stack.
   for who, how in pairs({ alice = "was cut off while it waited", dave = "answered early", mallory = "failed" }) do
     it("shows nobody else's values in the coroutine of a request that " .. how, function()
       for round = 1, 3 do
