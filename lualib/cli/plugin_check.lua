@@ -7,6 +7,8 @@ local handlers = require "moongate.runloop.handlers"
 local host = require "moongate.spec.host"
 local lfs = require "lfs"
 local node = require "moongate.abi.node"
+local phase_use = require "moongate.cli.phase_use"
+local schema_check = require "moongate.cli.schema_check"
 local shdict = require "moongate.abi.shdict"
 local source = require "moongate.cli.source"
 
@@ -21,6 +23,9 @@ local PHASES = { init_worker = true, configure = true, certificate = true, rewri
 local FOREIGN_PHASES = { preread = "TCP streams are not proxied", ws_handshake = "WebSocket phases are Kong Enterprise's",
   ws_client_frame = "WebSocket phases are Kong Enterprise's", ws_upstream_frame = "WebSocket phases are Kong Enterprise's",
   ws_close = "WebSocket phases are Kong Enterprise's" }
+
+-- Said of what only trusted code may use.
+local UNTRUSTED = "; a plugin from a file has it only when the setting trusted_plugins names the plugin"
 
 -- Pattern in the bare source -> level, what and what to do.
 local NAMES = {
@@ -37,8 +42,11 @@ local NAMES = {
   { "kong%.db%.[%w_]+:truncate", "error", "kong.db writes: the configuration is read-only; keep data in ngx.shared or Redis" },
   { "%f[%w_]__len%f[^%w_]", "warning", "__len: the Lua here does not ask it of tables; call a function instead of #t" },
   { "string%.dump", "warning", "string.dump: bytecode is of this LuaJIT only and is not checked when loaded" },
-  { "os%.execute", "warning", "os.execute: it stops the whole worker until the command ends" },
-  { "io%.popen", "warning", "io.popen: reading from it stops the whole worker" },
+  { "os%.execute", "warning", "os.execute: it stops the whole worker until the command ends" .. UNTRUSTED },
+  { "io%.popen", "warning", "io.popen: reading from it stops the whole worker" .. UNTRUSTED },
+  { "%f[%w_]io%.std%a+", "warning", "io.stdin, stdout, stderr: use kong.log" .. UNTRUSTED },
+  { "%f[%w_]io%.write", "warning", "io.write: use kong.log" .. UNTRUSTED },
+  { "%f[%w_]debug%.sethook", "warning", "debug.sethook: the gateway's own hook counts what plugins use" .. UNTRUSTED },
   { "os%.exit", "error", "os.exit: it ends the worker with all its requests" },
   { "collectgarbage%s*%(%s*%)", "warning", "collectgarbage(): a full collection stops the whole worker" },
 }
@@ -57,6 +65,16 @@ Findings.__index = Findings
 function Findings.add(self, level, file, line, text)
   self[level] = self[level] + 1
   self.list[#self.list + 1] = { level = level, file = file, line = line or 0, text = text }
+end
+
+-- Is there an error with these words?
+function Findings.has(self, words)
+  for _, item in ipairs(self.list) do
+    if item.level == "error" and item.text:find(words, 1, true) then
+      return true
+    end
+  end
+  return false
 end
 
 local function exists(path)
@@ -156,9 +174,12 @@ local function check_requires(found, file, code)
       found:add("warning", file, line,
         ("require \"%s\": it stops the whole worker while it waits; use %s"):format(name, BLOCKING[name]))
     elseif name == "ffi" then
-      found:add("warning", file, line, "require \"ffi\": a mistake there ends the worker; structures of nginx do not exist here")
+      found:add("warning", file, line, "require \"ffi\": a mistake there ends the worker" .. UNTRUSTED)
+    elseif name == "jit" or name == "debug" or name:find("^jit%.") then
+      found:add("warning", file, line, ("require \"%s\": it changes the whole worker"):format(name) .. UNTRUSTED)
     elseif not can_find(name) then
-      found:add("error", file, line, ("require \"%s\": there is no such module (see lua_path in `moongate settings`)"):format(name))
+      found:add("error", file, line, ("require \"%s\": there is no such module: install it, or name where it is in the "
+        .. "setting lua_path; docs/libraries.md says which there are"):format(name))
     end
   end)
 end
@@ -174,6 +195,14 @@ local function check_source(found, file)
   check_names(found, file, bare)
   check_dictionaries(found, file, code)
   check_requires(found, file, code)
+  if file:find("handler%.lua$") then
+    phase_use.check(bare, function(line, what)
+      found:add("error", file, line, what)
+    end)
+    phase_use.check_self(bare, function(line, what)
+      found:add("warning", file, line, what)
+    end)
+  end
 end
 
 -- luacheck, when the machine has it.
@@ -242,10 +271,14 @@ local function check_handler(found, name, dir)
   local file = dir .. "/handler.lua"
   local handler, err = handlers.get(name)
   if not handler then
-    found:add("error", file, tonumber(err:match("handler%.lua:(%d+)")), (err:gsub("\n.*$", "")))
-    return
+    if not (err:find("module '", 1, true) and found:has("there is no such module")) then
+      found:add("error", file, tonumber(err:match("handler%.lua:(%d+)")), (err:gsub("\n.*$", "")))
+    end
+    handler = package.loaded["kong.plugins." .. name .. ".handler"]
   end
-  check_phases(found, file, handler)
+  if type(handler) == "table" then
+    check_phases(found, file, handler)
+  end
 end
 
 local function check_schema(found, name, dir)
@@ -264,13 +297,18 @@ local function check_schema(found, name, dir)
   local schema, err = check.plugin_schema(definition)
   if not schema then
     found:add("error", file, nil, err)
-  elseif definition.name ~= name then
+    return
+  end
+  schema_check.check(definition, function(level, text)
+    found:add(level, file, nil, text)
+  end)
+  if definition.name ~= name then
     found:add("warning", file, nil,
       ("its name is '%s', its directory's '%s': the directory's counts"):format(tostring(definition.name), name))
   end
 end
 
-local DEAD_FILES = { ["daos.lua"] = "entities of a plugin's own are not stored: there is no database",
+local DEAD_FILES = {
   ["api.lua"] = "there is no Admin API to add to", ["migrations"] = "there is no database to migrate",
   ["status_api.lua"] = "the status listener cannot be added to" }
 

@@ -392,4 +392,31 @@ function _M.refresh()
   end
 end
 
+--- The names of the phases in which a function of the PDK ("kong.response.exit") may be called; nil: it does not say.
+--- It is called without arguments and outside of all phases: functions that check refuse before they do anything.
+function _M.allowed_phases(path)
+  build()
+  local at = env
+  for name in path:gmatch("[^.]+") do
+    at = type(at) == "table" and at[name] or nil
+  end
+  if type(at) ~= "function" then
+    return nil
+  end
+  local state = world.state
+  local saved = state.phase
+  state.phase = 0
+  local _, err = pcall(at)
+  state.phase = saved
+  local only = type(err) == "string" and err:match("function cannot be called in .- %(only in: (.-)%)")
+  if not only then
+    return nil
+  end
+  local names = {}
+  for name in only:gmatch("[%w_]+") do
+    names[#names + 1] = name
+  end
+  return names
+end
+
 return _M
