@@ -63,7 +63,7 @@ local function listen(premature)
 end
 
 --- Calls fn(data, event, source) for the events of a source, of all its events when none is named; whichever worker
---- posts them. All phases.
+-- posts them. All phases.
 function _M.register(fn, source, ...)
   if type(fn) ~= "function" or type(source) ~= "string" then
     error("register takes a function and the name of a source", 2)

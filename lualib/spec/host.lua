@@ -2,6 +2,10 @@
 -- hold the plugins under test, things to close when a spec file ends.
 -- Not an interface for specs: moongate.spec. Invariant: one process runs one suite.
 
+local lfs = require "lfs"
+
+local PLACES = { "/kong/plugins/", "/plugins/", "/" }
+
 local _M = {
   program = nil,       -- set by moongate.cli.test
   plugin_dirs = {},    -- directories that hold kong/plugins/NAME, plugins/NAME or NAME
@@ -20,7 +24,7 @@ end
 function _M.find_plugin_module(name)
   local stem, tried = name:gsub("%.", "/"), {}
   for _, dir in ipairs(_M.plugin_dirs) do
-    for _, place in ipairs({ "/kong/plugins/", "/plugins/", "/" }) do
+    for _, place in ipairs(PLACES) do
       for _, tail in ipairs({ ".lua", "/init.lua" }) do
         local path = dir .. place .. stem .. tail
         if readable(path) then
@@ -31,6 +35,34 @@ function _M.find_plugin_module(name)
     end
   end
   return nil, table.concat(tried)
+end
+
+local function entries(dir)
+  local out = {}
+  if lfs.attributes(dir, "mode") == "directory" then
+    for name in lfs.dir(dir) do
+      out[#out + 1] = name
+    end
+  end
+  table.sort(out)
+  return out
+end
+
+-- What the plugins under test declare in daos.lua: { plugin =, daos = or err = }.
+function _M.plugin_daos()
+  local rows = {}
+  for _, dir in ipairs(_M.plugin_dirs) do
+    for _, place in ipairs(PLACES) do
+      for _, name in ipairs(entries(dir .. place)) do
+        local files = dir .. place .. name
+        if readable(files .. "/daos.lua") and readable(files .. "/schema.lua") then
+          local ok, daos = pcall(require, "kong.plugins." .. name .. ".daos")
+          rows[#rows + 1] = { plugin = name, daos = ok and daos or nil, err = not ok and tostring(daos) or nil }
+        end
+      end
+    end
+  end
+  return rows
 end
 
 -- Adds a directory of plugins (once).

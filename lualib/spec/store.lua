@@ -2,13 +2,9 @@
 -- tables until the gateway is started with them. Defaults are filled as specs expect them.
 -- Not a database: nothing is checked before the configuration is loaded.
 
+local host = require "moongate.spec.host"
+local kinds = require "moongate.config.kinds"
 local node = require "moongate.abi.node"
-
-local KINDS = {}
-for name in ([[services routes plugins consumers consumer_groups upstreams targets certificates snis ca_certificates vaults
-  keyauth_credentials basicauth_credentials hmacauth_credentials jwt_secrets acls oauth2_credentials]]):gmatch("%S+") do
-  KINDS[name] = true
-end
 
 local function copy(t)
   local out = {}
@@ -52,6 +48,18 @@ local DEFAULTS = {
 local CREDENTIALS = { keyauth_credentials = "key", basicauth_credentials = "username", hmacauth_credentials = "username",
   jwt_secrets = "key" }
 
+-- Fields of a plugin's own entities that Kong fills by itself.
+local function fill_auto(kind, entity)
+  for _, item in ipairs(kind.definition.fields) do
+    local name, field = next(item)
+    if field.auto and field.type == "string" and entity[name] == nil then
+      entity[name] = field.uuid and node.uuid() or node.uuid():gsub("-", "")
+    elseif field.default ~= nil and entity[name] == nil then
+      entity[name] = type(field.default) == "table" and copy(field.default) or field.default
+    end
+  end
+end
+
 local function fill(store, kind, entity, n)
   entity.id = entity.id or node.uuid()
   if DEFAULTS[kind] then
@@ -64,14 +72,17 @@ local function fill(store, kind, entity, n)
   if key and entity.consumer == nil then
     entity.consumer = { id = store.blueprint.consumers:insert().id }
   end
+  if store.kinds.by_name[kind].plugin then
+    fill_auto(store.kinds.by_name[kind], entity)
+  end
   return entity
 end
 
 local Collection = {}
-Collection.__index = Collection
 
 function Collection.insert(self, entity)
-  local list = self.store.lists[self.kind]
+  local list = self.store.lists[self.kind] or {}
+  self.store.lists[self.kind] = list
   local made = fill(self.store, self.kind, copy(entity), #list + 1)
   if self.plugin then
     made.name = self.plugin
@@ -88,23 +99,25 @@ function Collection.insert_n(self, n, entity)
   return out
 end
 
-local function find(self, key)
+-- The entity whose id or name, or whose `field`, is the key.
+local function find(self, key, field)
   local wanted = type(key) == "table" and (key.id or key.name or key.username) or key
-  for i, entity in ipairs(self.store.lists[self.kind]) do
-    if entity.id == wanted or entity.name == wanted or entity.username == wanted then
+  for i, entity in ipairs(self.store.lists[self.kind] or {}) do
+    if field and entity[field] == wanted
+      or not field and (entity.id == wanted or entity.name == wanted or entity.username == wanted) then
       return entity, i
     end
   end
 end
 
-function Collection.select(self, key)
-  local found = find(self, key)
+function Collection.select(self, key, field)
+  local found = find(self, key, field)
   return found and copy(found)
 end
 
 -- Takes effect when the gateway is next started.
-function Collection.update(self, key, values)
-  local found = find(self, key)
+function Collection.update(self, key, values, field)
+  local found = find(self, key, field)
   if not found then
     return nil, "not found"
   end
@@ -114,12 +127,18 @@ function Collection.update(self, key, values)
   return copy(found)
 end
 
-function Collection.upsert(self, key, values)
-  return self:update(key, values) or self:insert(values)
+function Collection.upsert(self, key, values, field)
+  local made = self:update(key, values, field)
+  if made then
+    return made
+  end
+  made = copy(values)
+  made[field or "id"] = made[field or "id"] or (field and key or key.id)
+  return self:insert(made)
 end
 
-function Collection.remove(self, key)
-  local _, i = find(self, key)
+function Collection.remove(self, key, field)
+  local _, i = find(self, key, field)
   if i then
     table.remove(self.store.lists[self.kind], i)
   end
@@ -133,14 +152,46 @@ function Collection.truncate(self)
   return true
 end
 
+function Collection.page(self)
+  return copy(self.store.lists[self.kind] or {})
+end
+
+function Collection.each(self)
+  local list, i = self:page(), 0
+  return function()
+    i = i + 1
+    return list[i]
+  end
+end
+
+-- As kong.db's: the key under which plugins keep an entity in kong.cache.
+function Collection.cache_key(self, ...)
+  return kong.db[self.kind]:cache_key(...)
+end
+
+-- Methods by field: select_by_username, update_by_key, upsert_by_name, delete_by_key ...
+function Collection.__index(_, name)
+  local method, field = tostring(name):match("^(%l+)_by_(.+)$")
+  if method ~= "select" and method ~= "update" and method ~= "upsert" and method ~= "delete" then
+    return Collection[name]
+  elseif method == "select" or method == "delete" then
+    return function(self, key)
+      return Collection[method](self, key, field)
+    end
+  end
+  return function(self, key, values)
+    return Collection[method](self, key, values, field)
+  end
+end
+
 local function collections(store)
   return setmetatable({}, { __index = function(t, name)
     local plugin = name:match("^(.+)_plugins$")
     local kind = plugin and "plugins" or name
-    if not KINDS[kind] then
-      error("spec.helpers: there are no entities of the kind '" .. tostring(name) .. "' here", 2)
+    if not store.kinds.by_name[kind] then
+      error("spec.helpers: there are no entities of the kind '" .. tostring(name) .. "' here: Kong's are, and what plugins"
+        .. " declare in daos.lua", 2)
     end
-    store.lists[kind] = store.lists[kind] or {}
     local made = setmetatable({ store = store, kind = kind, plugin = plugin and plugin:gsub("_", "-") or nil }, Collection)
     rawset(t, name, made)
     return made
@@ -157,9 +208,10 @@ function Store.config(self)
     if #list > 0 then
       out[kind] = copy(list)
       for _, entity in ipairs(out[kind]) do
-        for _, name in ipairs({ "service", "route", "consumer", "consumer_group", "upstream", "certificate" }) do
-          if type(entity[name]) == "table" then
-            entity[name] = entity[name].id or entity[name].name
+        for _, reference in ipairs(self.kinds.by_name[kind].foreign) do
+          local value = entity[reference.name]
+          if type(value) == "table" then
+            entity[reference.name] = value.id or value.name
           end
         end
       end
@@ -170,11 +222,15 @@ end
 
 -- upstream: {host, port} that services go to by default.
 local function new(upstream)
-  local self = setmetatable({ lists = {}, upstream = upstream }, Store)
+  local self = setmetatable({ lists = {}, upstream = upstream, kinds = kinds.new(host.plugin_daos()) }, Store)
   self.blueprint = collections(self)
   self.db = collections(self)
-  self.db.truncate = function()
-    self.lists = {}
+  self.db.truncate = function(_, kind)
+    if kind then
+      self.lists[kind] = nil
+    else
+      self.lists = {}
+    end
     return true
   end
   return self

@@ -211,6 +211,62 @@ describe("moongate", function()
     end)
   end)
 
+  it("test: spec.helpers knows the entities of plugins' daos.lua", function()
+    local plugin = dir .. "/own/kong/plugins/own/"
+    write(plugin .. "handler.lua", [[
+local Own = { PRIORITY = 10, VERSION = "1.0.0" }
+function Own:access()
+  local thing = kong.db.things:select_by_key(kong.request.get_header("X-Thing"))
+  local owner = thing and thing.consumer and kong.db.consumers:select(thing.consumer)
+  return kong.response.exit(thing and 200 or 404, owner and owner.username)
+end
+return Own]])
+    write(plugin .. "schema.lua", EMPTY_SCHEMA:format("own"))
+    write(plugin .. "daos.lua", [[
+return { { name = "things", primary_key = { "id" }, endpoint_key = "key", fields = {
+  { id = { type = "string", uuid = true, auto = true } },
+  { key = { type = "string", unique = true, auto = true } },
+  { consumer = { type = "foreign", reference = "consumers" } },
+} } }]])
+    write(dir .. "/own/spec/own/a_spec.lua", [[
+local helpers = require "spec.helpers"
+describe("own", function()
+  local made
+  setup(function()
+    local bp, db = helpers.get_db_utils("off", { "things" }, { "own" })
+    local alice = bp.consumers:insert({ username = "alice" })
+    made = bp.things:insert({ consumer = { id = alice.id } })
+    assert(db.things:insert({ key = "second" }))
+    db.things:insert({ key = "gone" })
+    db.things:delete_by_key("gone")
+    bp.acls:insert({ consumer = alice, group = "g" })
+    db:truncate("acls")
+    assert.equal("alice", db.consumers:select_by_username("alice").username)
+    assert.is_nil(db.things:select_by_key("gone"))
+    assert.equal(2, #db.things:page())
+    bp.plugins:insert({ name = "own", route = bp.routes:insert({ paths = { "/" } }) })
+    assert(helpers.start_kong())
+  end)
+  for key, want in pairs({ second = 200, gone = 404 }) do
+    it(key, function()
+      assert.res_status(want, helpers.proxy_client():get("/", { headers = { ["X-Thing"] = key } }))
+    end)
+  end
+  it("made", function()
+    assert.equal("alice", assert.res_status(200, helpers.proxy_client():get("/", { headers = { ["X-Thing"] = made.key } })))
+  end)
+  it("no such kind", function()
+    assert.error_matches(function() helpers.get_db_utils().nothings:insert({}) end, "no entities of the kind 'nothings'")
+  end)
+end)]])
+    local code, output = run(dir .. "/own", "test")
+    assert.equal(0, code, output)
+    assert.same({ "4", "0", "0" }, { count(output) })
+    code, output = run(dir, "plugin", "check", "own")
+    assert.equal(0, code, output)
+    assert.is_nil(output:find("daos.lua", 1, true), output)
+  end)
+
   describe("plugin check", function()
     local BAD = [[
 local Bad = { PRIORITY = 10, VERSION = "1.0.0" }
@@ -244,6 +300,73 @@ return Bad
         assert.matches(expected, output, 1, true)
       end
       assert.is_nil(output:find("handler.lua:2:", 1, true) or output:find("handler.lua:4: error", 1, true))
+    end)
+
+    it("names calls in phases where they raise, and what only trusted plugins may", function()
+      write(dir .. "/bad/handler.lua", [[
+local ffi = require "ffi"
+local response = kong.response
+local Bad = { PRIORITY = 10, VERSION = "1.0.0" }
+function Bad.access(conf)
+  if response.get_status() then
+    kong.request.get_header("x")
+    ngx.timer.at(0, function() ngx.sleep(1) end)
+  end
+  os.execute("true")
+end
+function Bad:header_filter(conf)
+  ngx.timer.at(0, function() ngx.sleep(1) end)
+  kong.service.request.set_header("a", ffi.os)
+  response.set_header("a", "b")
+end
+Bad.log = function(self, conf)
+  for _ in pairs(conf) do ngx.sleep(1) end
+  kong.log.serialize()
+end
+return Bad
+]])
+      write(dir .. "/bad/schema.lua", EMPTY_SCHEMA:format("bad"))
+      local code, output = run(dir, "plugin", "check", "bad")
+      assert.equal(1, code, output)
+      for _, expected in ipairs({
+        "bad/handler.lua:1: warning: require \"ffi\"", "trusted_plugins names the plugin",
+        "bad/handler.lua:4: warning: Bad.access(conf) gets the plugin itself first",
+        "bad/handler.lua:5: error: kong.response.get_status: it raises in access (only in: response, header_filter",
+        "bad/handler.lua:9: warning: os.execute",
+        "bad/handler.lua:13: error: kong.service.request.set_header: it raises in header_filter (only in: rewrite, access",
+        "bad/handler.lua:17: error: ngx.sleep: nothing may wait in log",
+      }) do
+        assert.matches(expected, output, 1, true)
+      end
+      for _, line in ipairs({ 6, 7, 12, 14, 18 }) do
+        assert.is_nil(output:find("handler.lua:" .. line .. ": error", 1, true), output)
+      end
+    end)
+
+    it("names what a schema says in vain", function()
+      write(dir .. "/bad/handler.lua", "return { VERSION = \"1.0.0\", acces = function() end, z = require \"resty.nowhere\" }")
+      write(dir .. "/bad/schema.lua", [[return { name = "bad", fields = { { config = { type = "record",
+        fields = { { a = { type = "string", requird = true } }, { b = { type = "array" } },
+          { c = { type = "integer", default = "x" } }, { d = { type = "set", elements = { type = "string", one_of = { "q" } },
+            default = { "q" } } } },
+        entity_checks = { { at_least_one_of = { "a", "nope" } } } } } } }]])
+      local code, output = run(dir, "plugin", "check", "bad")
+      assert.equal(1, code, output)
+      for _, expected in ipairs({
+        "warning: config.a: 'requird' is no attribute of a field: did you mean 'required'?",
+        "warning: config.b: a field of type array needs 'elements'",
+        "error: config.c: its default is refused by the field itself: expected an integer",
+        "error: config: entity check at_least_one_of: there is no field 'nope'",
+        "handler.lua:1: error: require \"resty.nowhere\": there is no such module",
+      }) do
+        assert.matches(expected, output, 1, true)
+      end
+      assert.is_nil(output:find("config.d", 1, true), output)
+      assert.is_nil(output:find("handler.lua failed", 1, true), "the missing module is told once: " .. output)
+      write(dir .. "/bad/handler.lua", "return { VERSION = \"1.0.0\", acces = function() end }")
+      output = select(2, run(dir, "plugin", "check", "bad"))
+      assert.matches("has no PRIORITY", output, 1, true)
+      assert.matches("'acces' is no phase", output, 1, true)
     end)
 
     it("tells of handlers that do not load", function()
