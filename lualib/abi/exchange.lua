@@ -1,6 +1,6 @@
 -- The exchange with the upstream: its target, the request's body on the way there, and what is
 -- known of the upstream's response. What plugins of ours use as `x`.
--- Functions that wait: read_body. Not the response to the client: abi/response.
+-- Functions that wait: read_body, body_file. Not the response to the client: abi/response.
 
 local bit = require "bit"
 local c = require "moongate.abi.c"
@@ -25,6 +25,8 @@ _M.limit_body = native.limit_body
 _M.body_get = native.body_get
 -- Replaces it. true, or nil and why.
 _M.body_set = native.body_set
+-- body_file(path[, remove]): replaces it by a file's bytes, which another thread reads; waits. true, or nil and why.
+_M.body_file = native.body_file
 _M.body_size = num_of(C.MG_BODY_SIZE)
 _M.body_complete = bool_of(C.MG_BODY_COMPLETE)
 

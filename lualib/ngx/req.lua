@@ -3,7 +3,6 @@
 local codec = require "moongate.ngx.codec"
 local exchange = require "moongate.abi.exchange"
 local headers = require "moongate.ngx.headers"
-local missing = require "moongate.ngx.missing"
 local req_socket = require "moongate.ngx.req_socket"
 local request = require "moongate.abi.request"
 local task = require "moongate.abi.task"
@@ -178,7 +177,15 @@ function _M.fill(ngx)
 
   req.init_body, req.append_body, req.finish_body = init_body, append_body, finish_body
   req.socket = req_socket.open
-  req.set_body_file = missing.refuse("ngx.req.set_body_file", "reading a file stops the whole worker; use set_body_data")
+  function req.set_body_file(path, auto_clean)
+    if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
+      error("bad argument #1 to 'set_body_file' (a file's path expected)", 2)
+    end
+    local ok, err = exchange.body_file(path, auto_clean == true)
+    if not ok then
+      error(("ngx.req.set_body_file: %s: %s"):format(path, err), 2)
+    end
+  end
 end
 
 

@@ -291,6 +291,8 @@ void loop_destroy(loop_t *l)
         l->children_end(l);
     if (l->dns)
         l->dns_destroy(l->dns);
+    while (l->works)
+        uv_run(&l->uv, UV_RUN_ONCE); // done() is owed to whoever asked for it
     while (!list_empty(&l->defers))
         run_defers(l);
     uv_close((uv_handle_t *)&l->prepare, NULL);

@@ -14,7 +14,7 @@ typedef struct io_timer io_timer_t;
 // Also makes the process ignore SIGPIPE: a broken connection is an error code.
 loop_t *loop_create(void);
 
-// Closes sockets that linger, runs what is left to close, asserts that no handle of ours is alive, frees. The loop must not
+// Closes sockets that linger, waits for work on the thread pool, runs what is left to close, asserts that no handle of ours is alive, frees. The loop must not
 // be running.
 void loop_destroy(loop_t *l);
 

@@ -22,6 +22,7 @@ struct loop {
     list_t defers;
     list_t lingering;        // sockets that close slowly (sock.c)
     unsigned live;           // handles of ours but timers
+    unsigned works;          // on the thread pool
     char *read_buf;          // READ_BUF_BYTES; where every socket of the loop reads into
     struct tls_scratch *tls; // shared buffers of the TLS pumps, made on first use
     char connect_why[160];

@@ -101,6 +101,7 @@ static void on_work_done(uv_work_t *req, int status)
     void (*done)(void *arg) = w->done;
     void *arg = w->arg;
     ASSERT(status == 0, "pool work is never cancelled");
+    w->loop->works--;
     live_end(w->loop);
     free(w);
     done(arg);
@@ -113,5 +114,6 @@ void loop_queue_work(loop_t *l, void (*work)(void *arg), void (*done)(void *arg)
     *w = (work_t){.loop = l, .work = work, .done = done, .arg = arg};
     int rc = uv_queue_work(&l->uv, &w->uv, on_work, on_work_done);
     ASSERT(rc == 0, "the thread pool takes work that has a function");
+    l->works++;
     live_begin(l);
 }
