@@ -58,6 +58,8 @@ _M.stop = native.stop
 _M.begin = native.begin
 _M.print = native.print
 _M.flush = native.flush
+-- The client's connection itself: a socket as of abi/socket, already connected; nil and why. The gateway writes nothing after.
+_M.raw_socket = native.raw_socket
 _M.finish = native.finish
 
 -- In body_filter: the chunk and whether it is the last one; what it becomes (nil, "": nothing).

@@ -1,8 +1,10 @@
 -- ngx.req.socket: the request's body as a socket that can only be read, for libraries that read bodies so (uploads).
--- The body is collected first, within body_max_bytes; it still goes upstream. Not a raw connection: see M.open.
+-- The body is collected first, within body_max_bytes; it still goes upstream. A raw one is the client's connection (ngx/socket).
 -- Invariant: reads answer as cosockets do: data | nil, "closed", what was left.
 
 local exchange = require "moongate.abi.exchange"
+local response = require "moongate.abi.response"
+local socket = require "moongate.ngx.socket"
 
 local _M = {}
 
@@ -105,8 +107,11 @@ end
 -- ngx.req.socket([raw]).
 function _M.open(raw)
   if raw then
-    return nil, "raw request sockets are not supported by this gateway: it keeps the client's connection; "
-      .. "serve WebSockets from a service"
+    local sock, err = response.raw_socket()
+    if not sock then
+      return nil, err
+    end
+    return socket.of_client(sock)
   end
   local ok, err = exchange.read_body()
   if not ok then

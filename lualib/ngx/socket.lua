@@ -202,6 +202,26 @@ function tcp.bind()
   return nil, "bind is not supported by this gateway"
 end
 
+-- ---- the client's connection ----
+
+local client = {}
+local CLIENT = { __index = client, __gateway = true }
+
+for _, name in ipairs({ "send", "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts", "getsslpointer" }) do
+  client[name] = tcp[name]
+end
+
+for _, name in ipairs({ "connect", "sslhandshake", "close", "setkeepalive", "getreusedtimes", "shutdown", "setoption" }) do
+  client[name] = function()
+    return nil, name .. ": the connection is the client's; it closes when the plugin has returned"
+  end
+end
+
+-- raw: what abi/response's raw_socket gives.
+function _M.of_client(raw)
+  return setmetatable({ raw = raw }, CLIENT)
+end
+
 -- ---- UDP ----
 
 local udp = {}

@@ -18,7 +18,13 @@
 #include "core/stats.h"
 #include "core/worker.h"
 
-enum { PIPELINE_MAX = 64 * 1024, HANGUP_CHECK_MS = 50, QUIET_MS = 1000, TLS_HANDSHAKE = 0x16 };
+enum {
+    PIPELINE_MAX = 64 * 1024,
+    HANGUP_CHECK_MS = 50,
+    LENT_CHECK_MS = 1000,
+    QUIET_MS = 1000,
+    TLS_HANDSHAKE = 0x16
+};
 
 static void conn_advance(conn_t *c, const char *p, size_t n);
 
@@ -50,6 +56,7 @@ static void conn_end(conn_t *c, void (*how)(sock_t *s))
         r->conn = NULL;
         request_on_client_gone(r);
     }
+    ASSERT(!c->lent, "a request gives its connection back before it ends");
     how(c->sock);
     if (!c->busy)
         conn_free(c);
@@ -195,6 +202,18 @@ static void bound_pipeline(conn_t *c)
         conn_pause_body(c);
 }
 
+// Bytes that came together with what made a plugin take the connection are the plugin's. May end the request.
+static void pass_on(conn_t *c, str_t *rest)
+{
+    if (!c->lent)
+        return;
+    ASSERT(c->busy, "who ends the connection meanwhile leaves its memory to us");
+    str_t bytes = *rest;
+    *rest = str_make(bytes.p, 0);
+    if (bytes.n)
+        c->lent->on_data(c->sock, (char *)(uintptr_t)bytes.p, bytes.n);
+}
+
 // Works through p[0..n) until a request is under way or more bytes are needed.
 static void advance_over(conn_t *c, str_t rest)
 {
@@ -214,6 +233,7 @@ static void advance_over(conn_t *c, str_t rest)
         begin_request(c, rest.p, end, &body);
         rest = body;
     }
+    pass_on(c, &rest);
     if (c->closing || c->leaving)
         return;
     stash(c, rest.p, rest.n);
@@ -264,6 +284,7 @@ static void on_data(sock_t *s, char *data, size_t n)
     if (!r->body.complete)
         request_feed_body(r, &rest);
     request_drop(r);
+    pass_on(c, &rest);
     c->busy = false;
     if (c->closing) {
         conn_free(c);
@@ -336,10 +357,25 @@ static bool peer_has_gone(const conn_t *c)
     return !there;
 }
 
+// Whoever was lent the connection hears of its end when reading or writing; a broken one ends the request even so.
+static void check_lent(conn_t *c)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    bool broken = getsockopt(sock_fd(c->sock), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+                  info.tcpi_state == TCP_CLOSE;
+    if (broken)
+        conn_close(c, false);
+    else
+        io_timer_start(&c->timer, LENT_CHECK_MS);
+}
+
 static void on_deadline(io_timer_t *t)
 {
     conn_t *c = CONTAINER_OF(t, conn_t, timer);
-    if (c->paused) {
+    if (c->lent) {
+        check_lent(c);
+    } else if (c->paused) {
         if (peer_has_gone(c))
             conn_close(c, false);
         else
@@ -418,6 +454,35 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool may_send)
         conn_advance(c, c->in, 0);
     else
         await_head(c, false);
+}
+
+void conn_lend(conn_t *c, const sock_events_t *ev, void *owner, buf_t *early)
+{
+    ASSERT(!c->lent && !c->closing && !c->leaving, "an open connection is lent once");
+    io_timer_stop(&c->write_timer);
+    io_timer_start(&c->timer, LENT_CHECK_MS);
+    c->paused = false;
+    if (c->in_n)
+        buf_append(early, str_make(c->in, c->in_n));
+    free(c->in);
+    c->in = NULL;
+    c->in_n = c->in_cap = 0;
+    c->lent = ev;
+    c->lent_in = sock_bytes_in(c->sock);
+    c->lent_out = sock_bytes_out(c->sock);
+    sock_own(c->sock, ev, owner);
+    sock_pause(c->sock);
+}
+
+void conn_take_back(conn_t *c, uint64_t *in, uint64_t *out)
+{
+    ASSERT(c->lent, "a connection is taken back once");
+    c->lent = NULL;
+    io_timer_stop(&c->timer);
+    *in = sock_bytes_in(c->sock) - c->lent_in;
+    *out = sock_bytes_out(c->sock) - c->lent_out;
+    sock_own(c->sock, &EVENTS, c);
+    sock_pause(c->sock);
 }
 
 void conn_read_body(conn_t *c)

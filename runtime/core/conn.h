@@ -24,6 +24,8 @@ struct conn {
     bool heading;            // a head is under way: its deadline is absolute
     bool paused;             // not read now: the timer looks whether the client is still there
     bool half_closed;        // the client has ended its side and awaits its answer
+    const sock_events_t *lent;  // a plugin's, which has the connection (raw.h); NULL: ours
+    uint64_t lent_in, lent_out; // the socket's counts then
     bool leaving; // closes once the client has taken what is queued; what it sends is dropped
 };
 
@@ -35,6 +37,10 @@ void conn_request_ended(conn_t *c, bool keep_alive, bool linger);
 void conn_close(conn_t *c, bool reset);
 // Closes a connection without a request once the client has taken what is queued, within send_timeout_ms between bytes.
 void conn_leave(conn_t *c, bool linger);
+// Events go to `ev` and `owner`, and no deadline of ours runs, until conn_take_back; paused. Bytes that wait here are appended to *early.
+void conn_lend(conn_t *c, const sock_events_t *ev, void *owner, buf_t *early);
+// Ours again, paused: it closes when its request ends. How much came and went meanwhile.
+void conn_take_back(conn_t *c, uint64_t *in, uint64_t *out);
 // Whether it has reached max_connection_age: its next answer is its last.
 bool conn_is_old(const conn_t *c);
 // Whether the process may not end yet for its sake: bytes are queued for the client, or part of a head is here.

@@ -154,6 +154,8 @@ struct request {
     uint64_t length_out;                          // when length_known
     uint64_t sent_body_bytes, sent_bytes, received_bytes;
     buf_t collected;      // with `buffering`
+    bool raw;             // a plugin has, or had, the connection (raw.h): no answer of our own
+    conn_t *lent;         // the connection while the plugin has it
     bool aborted;         // the client has gone
     bool failed_mid_body; // the response broke off
     bool cut;             // an event stream was ended before its time, in good order

@@ -232,6 +232,20 @@ void respond_end(request_t *r)
         request_finish(r);
 }
 
+void respond_hand_over(request_t *r)
+{
+    ASSERT(!r->ended, "a response that has ended is nobody's");
+    respond_flush(r);
+    if (!r->head_sent) {
+        r->source = SOURCE_EXIT;
+        r->status = r->status ? r->status : 200;
+        r->state = REQ_RESPONSE;
+    }
+    r->head_sent = r->head_only = r->close_after = true;
+    r->chunked_out = r->length_known = r->events = false;
+    r->phases &= ~(uint32_t)(PHASE_HEADER_FILTER | PHASE_BODY_FILTER);
+}
+
 // A stream's filter may still tell the client, in the stream's own terms, that it broke off. True when it said something.
 static bool last_words(request_t *r)
 {

@@ -34,6 +34,10 @@ void respond_abort(request_t *r, const char *why);
 // Closes the connection without any answer; the log has this status (nginx's 444).
 void respond_close(request_t *r, unsigned status);
 
+// A plugin writes to the connection itself from now on: what was gathered goes out, the response counts as begun, and its end adds
+// nothing. The connection is closed after it.
+void respond_hand_over(request_t *r);
+
 // Bytes queued towards the client because it reads slowly.
 size_t respond_pending(const request_t *r);
 

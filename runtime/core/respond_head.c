@@ -30,6 +30,8 @@ static void decide_framing(request_t *r)
         r->close_after = true; // the end of the connection ends the body
     if (r->source != SOURCE_SERVICE && !r->body.complete && !request_can_drain(r))
         r->close_after = true;
+    if (r->status == 101)
+        r->close_after = true; // what follows is no HTTP
     const settings_t *s = r->worker->settings;
     if (r->worker->draining || r->conn->served >= s->keepalive_requests_max ||
         conn_is_old(r->conn) || s->keepalive_timeout_ms == 0)
@@ -44,6 +46,10 @@ static void put_framing(wire_t *w, request_t *r)
         wire_number_line(w, hdr_name(HDR_CONTENT_LENGTH), r->length_out);
     else if (r->chunked_out)
         wire_put(w, STR("Transfer-Encoding: chunked\r\n"));
+    if (r->status == 101) {
+        wire_put(w, STR("Connection: Upgrade\r\n"));
+        return;
+    }
     bool keep = r->head.keep_alive && !r->close_after && r->body.err == 0;
     bool upgrade_hint = headers_find(&r->headers, HDR_UPGRADE, STR("Upgrade"), 0) != NULL;
     if (!keep)

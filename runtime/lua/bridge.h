@@ -249,7 +249,8 @@ void bridge_end_soon(bridge_t *b);
 extern const luaL_Reg native_request[], native_respond[], native_node[], native_shdict[],
     native_wait[], native_timer[], native_socket[], native_udp[], native_crypto[],
     native_regex[], native_entity[], native_co[], native_file[], native_ai[], native_upstream[],
-    native_dns[], native_volume[], native_guard[], native_admin[], native_pipe[];
+    native_dns[], native_volume[], native_guard[], native_admin[], native_pipe[],
+    native_body_file[];
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void pipe_open_type(lua_State *L);

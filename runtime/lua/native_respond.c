@@ -5,7 +5,9 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "core/raw.h"
 #include "core/respond.h"
+#include "lua/socket.h"
 
 // ---- exit ----
 
@@ -98,6 +100,12 @@ static int begin(request_t *r, unsigned status)
     return respond_begin(r, status, UINT64_MAX);
 }
 
+// The plugin has the connection: the gateway writes nothing to it any more.
+static int raw_error(lua_State *L)
+{
+    return push_error(L, "raw request socket acquired");
+}
+
 static request_t *check_streaming(lua_State *L)
 {
     request_t *r = request_check(L);
@@ -113,6 +121,8 @@ static int l_begin(lua_State *L)
     request_t *r = check_streaming(L);
     unsigned status =
         lua_isnoneornil(L, 1) ? (r->status ? r->status : 200) : check_status(L, 1);
+    if (r->raw)
+        return raw_error(L);
     if (r->head_sent)
         return push_error(L, "headers have already been sent");
     return gone_or(L, r, begin(r, status));
@@ -122,6 +132,8 @@ static int l_print(lua_State *L)
 {
     request_t *r = check_streaming(L);
     str_t text = arg_str(L, 1);
+    if (r->raw)
+        return raw_error(L);
     if (r->ended)
         return push_error(L, "seen eof");
     int rc = begin(r, r->status ? r->status : 200);
@@ -156,6 +168,8 @@ static void on_flush_check(io_timer_t *timer)
 static int l_flush(lua_State *L)
 {
     request_t *r = check_streaming(L);
+    if (r->raw)
+        return raw_error(L);
     int rc = begin(r, r->status ? r->status : 200);
     if (rc != 0)
         return gone_or(L, r, rc);
@@ -168,10 +182,23 @@ static int l_flush(lua_State *L)
     return thread_wait(L, flush_cancel, NULL);
 }
 
+// raw_socket(): the client's connection, as a socket that the plugin owns; nil and why.
+static int l_raw_socket(lua_State *L)
+{
+    request_t *r = check_streaming(L);
+    const char *why = raw_refusal(r);
+    if (why)
+        return push_error(L, why);
+    csock_borrow(L, bridge_self()->task);
+    return 1;
+}
+
 // The response is complete; the chain may go on, but the request is over.
 static int l_finish(lua_State *L)
 {
     request_t *r = check_streaming(L);
+    if (r->raw)
+        return raw_error(L);
     if (r->ended)
         return push_error(L, "seen eof");
     int rc = begin(r, r->status ? r->status : 200);
@@ -235,6 +262,7 @@ const luaL_Reg native_respond[] = {
     {"print", l_print},
     {"flush", l_flush},
     {"finish", l_finish},
+    {"raw_socket", l_raw_socket},
     {"chunk", l_chunk},
     {"set_chunk", l_set_chunk},
     {"collected", l_collected},

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "core/raw.h"
 
 static const char TCP_TYPE[] = "moongate.tcp";
 enum { TIMEOUT_MS = 60 * 1000 };
@@ -90,8 +91,11 @@ void csock_close(csock_t *s)
     sock_t *sock = s->sock;
     s->sock = NULL;
     list_unlink(&s->links);
-    if (sock)
+    if (sock && s->lender)
+        raw_end(s->lender);
+    else if (sock)
         sock_close(sock);
+    s->lender = NULL;
     sockpool_leave(s);
     free(s->host);
     s->host = NULL;
@@ -154,6 +158,15 @@ static void begin(csock_t *s, task_t *task, sock_t *sock)
 void csock_adopt(lua_State *L, task_t *task, sock_t *sock)
 {
     begin(push_new(L, task), task, sock);
+}
+
+void csock_borrow(lua_State *L, task_t *task)
+{
+    request_t *r = task->req;
+    csock_t *s = push_new(L, task);
+    s->lender = r;
+    s->sock = raw_begin(r, &csock_events, s, &s->in);
+    list_push_back(&task->sockets, &s->links);
 }
 
 // ---- connecting ----

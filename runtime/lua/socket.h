@@ -9,9 +9,10 @@
 typedef enum read_kind { READ_LINE, READ_BYTES, READ_ALL, READ_ANY, READ_UNTIL } read_kind_t;
 
 typedef struct csock {
-    list_t links;                       // task->sockets; alone when closed
-    uint64_t owner;                     // serial of its task; 0: nobody's yet
-    sock_t *sock;                       // NULL: not connected
+    list_t links;      // task->sockets; alone when closed
+    uint64_t owner;    // serial of its task; 0: nobody's yet
+    sock_t *sock;      // NULL: not connected
+    request_t *lender; // whose sock it is: the client's connection (core/raw.h); NULL: its own
     connector_t *connector;             // under way
     thread_t *reader, *writer, *opener; // who waits for what; opener: connect and TLS handshake
     int anchor;                         // registry reference while somebody waits
@@ -41,6 +42,8 @@ typedef struct csock {
 csock_t *csock_check(lua_State *L);
 // Pushes a cosocket of that task over a connected socket (taken): what an accepted connection becomes.
 void csock_adopt(lua_State *L, task_t *task, sock_t *sock);
+// Pushes a cosocket over the client's connection, which it borrows until it is closed.
+void csock_borrow(lua_State *L, task_t *task);
 // Text of an error as OpenResty words it.
 const char *csock_error(int err);
 // Pushes nil and why a connection to that host could not be had (a code of sock_connect or dns_lookup); 2.

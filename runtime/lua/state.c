@@ -55,7 +55,8 @@ static int open_native(lua_State *L)
         native_request,  native_respond, native_node,   native_shdict, native_wait,
         native_timer,    native_socket,  native_udp,    native_pipe,   native_crypto,
         native_regex,    native_entity,  native_co,     native_file,   native_ai,
-        native_upstream, native_dns,     native_volume, native_guard,  native_admin};
+        native_upstream, native_dns,     native_volume, native_guard,  native_admin,
+        native_body_file};
     lua_newtable(L);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
         add_functions(L, LISTS[i]);

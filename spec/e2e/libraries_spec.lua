@@ -186,11 +186,9 @@ describe("a body read as a socket", function()
     ]]))
   end)
 
-  it("cannot be written to, nor be raw, nor be of a request without a body", function()
+  it("cannot be written to, nor be of a request without a body", function()
     assert.same({ "send: the request's body can only be read" }, reads("x", [[return select(2, sock:send("y"))]]))
     assert.same({ "no body" }, reads("", "return err"))
-    local why = reads("x", "return select(2, ngx.req.socket(true))")[1]
-    assert.truthy(why:find("raw request sockets are not supported by this gateway", 1, true))
   end)
 
   it("can be made anew, piece by piece", function()
@@ -204,6 +202,48 @@ describe("a body read as a socket", function()
     assert.same("8", response:json().headers["content-length"])
     gw:expect_error("init_body was not called")
     assert.status(500, script.request(gw, [[ngx.req.append_body("x")]], { method = "POST", body = "old" }))
+  end)
+end)
+
+describe("a body that is a file", function()
+  local gw, up
+
+  setup(function()
+    gw, up = script.start({ settings = { trusted_plugins = "script", body_buffer_max_bytes = "1m" } })
+  end)
+
+  teardown(function()
+    script.stop(gw, up)
+  end)
+
+  local function write(n)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write(("f"):rep(n))
+    file:close()
+    return path
+  end
+
+  it("goes upstream in the place of the client's", function()
+    local path = write(300000)
+    local text = ("ngx.req.read_body() ngx.req.set_body_file(%q)"):format(path)
+    local response = script.request(gw, text, { method = "POST", body = "x" })
+    assert.same(("f"):rep(300000), response:json().body)
+    script.request(gw, ("ngx.req.set_body_file(%q, true)"):format(path), { method = "POST", body = "x" })
+    assert.falsy(io.open(path))
+  end)
+
+  it("is refused with a reason", function()
+    local function why(path)
+      return (script.run(gw, "return select(2, pcall(ngx.req.set_body_file, %q))", path)[1]:gsub("^[^:]+:%d+: ", ""))
+    end
+    assert.same("ngx.req.set_body_file: /nowhere: No such file or directory", why("/nowhere"))
+    assert.same("ngx.req.set_body_file: /tmp: Is a directory", why("/tmp"))
+    assert.same("ngx.req.set_body_file: /dev/zero: Invalid argument", why("/dev/zero"))
+    assert.matches("a file's path expected", why(""), 1, true)
+    local path = write(1048577)
+    assert.same("ngx.req.set_body_file: " .. path .. ": larger than body_buffer_max_bytes", why(path))
+    os.remove(path)
   end)
 end)
 
