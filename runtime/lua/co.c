@@ -358,7 +358,7 @@ task_t *task_of(bridge_t *b, request_t *r)
 
 void task_kill(task_t *t)
 {
-    ASSERT(t->running == 0, "a running task cannot be killed");
+    ASSERT(t->running == 0 && t->resuming == 0, "a running task cannot be killed");
     while (!list_empty(&t->threads)) {
         thread_t *th = CONTAINER_OF(t->threads.next, thread_t, links);
         bool ended = th->state == THREAD_ENDED;
@@ -494,11 +494,13 @@ void thread_resume(thread_t *th, int nargs)
     th->op = NULL;
     if (r)
         request_hold(r);
+    t->resuming++;
     thread_run(th, nargs);
     if (th != t->entry && !t->leave && (th->state == THREAD_ENDED || th->state == THREAD_DEAD))
         thread_notify(th);
-    // A light thread resumed by its sibling leaves the outcome to whoever runs below.
-    if (t->running == 0 && !t->settled) {
+    t->resuming--;
+    // A thread resumed by its sibling, or by its sibling's end, leaves the outcome to whoever runs below.
+    if (t->running == 0 && t->resuming == 0 && !t->settled) {
         script_result_t result = task_settle(t);
         if (result != SCRIPT_WAITING)
             task_over(t, result);
