@@ -64,8 +64,9 @@ struct task {
     bool sync;    // its outcome is returned, not called back
     bool settled; // the chain's outcome is known
     uint32_t phase;
-    uint32_t running;    // lua_resume levels
-    uint32_t resuming;   // thread_resume levels: the outermost settles the outcome, which may end the task
+    uint32_t running; // lua_resume levels
+    uint32_t
+        resuming; // thread_resume levels: the outermost settles the outcome, which may end the task
     uint32_t plugin_row; // of the plugin that waits; 0: none that is watched
     thread_t *entry;
     list_t threads; // alive ones, entry included
