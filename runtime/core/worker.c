@@ -332,9 +332,12 @@ int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap)
     dns_configure(w->loop, &dns);
     if (worker_use_settings(w, o->settings, why, why_cap) != 0 ||
         open_tls(w, why, why_cap) != 0 || open_log(w, why, why_cap) != 0 ||
-        w->script->open(w, why, why_cap) != 0)
+        w->script->open(w, why, why_cap) != 0 ||
+        worker_install(w, str_make(o->document, o->document_n), why, why_cap) != 0) {
+        worker_close(w); // the scripts' timer ticks
         return -1;
-    return worker_install(w, str_make(o->document, o->document_n), why, why_cap);
+    }
+    return 0;
 }
 
 void worker_close(worker_t *w)

@@ -81,6 +81,7 @@ typedef struct worker_opts {
 int worker_run(const worker_opts_t *o);
 
 // The worker under way on this process's loop may be set up without running it, for specs: open, turn the loop, close.
+// 0, or -1 with why and nothing left open.
 int worker_open(worker_t *w, const worker_opts_t *o, char *why, size_t why_cap);
 void worker_close(worker_t *w);
 

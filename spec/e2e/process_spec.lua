@@ -7,6 +7,7 @@ local gateway = require("e2e.support.gateway")
 local process = require("e2e.support.process")
 local sched = require("e2e.support.sched")
 local signal = require("posix.signal")
+local stdlib = require("posix.stdlib")
 local upstream = require("e2e.support.upstream")
 
 local CONFIG = [[
@@ -387,6 +388,21 @@ describe("the program", function()
     assert.truthy(bad.output:find("kong.yaml:%d+:%d+: services"))
     assert.same(1, gateway.command({ "-t", "/no/such/file.yaml" }).code)
     assert.same(2, gateway.command({ "config", "validate" }).code)
+  end)
+
+  it("says why a worker cannot start, and ends with nothing left open", function()
+    local prefix = assert(stdlib.mkdtemp("/tmp/moongate-prefix-XXXXXX"))
+    for _, master in ipairs({ "on", "off" }) do
+      local result = gateway.command({ "start", "--access-log", "/missing/access.log", "--master", master }, {
+        config = CONFIG:format(80, "/"),
+        env = { MOONGATE_PROXY_LISTEN = "127.0.0.1:0", MOONGATE_STATUS_LISTEN = "127.0.0.1:0", MOONGATE_WORKERS = "1",
+          MOONGATE_PREFIX = prefix },
+      })
+      assert.same(1, result.code, result.output)
+      assert.truthy(result.output:find("worker 0 cannot start: access_log: /missing/access.log cannot be opened: No such", 1, true))
+      assert.is_nil(result.output:find("Sanitizer") or result.output:find("runtime error", 1, true), result.output)
+    end
+    os.execute("rm -rf " .. prefix)
   end)
 
   it("explains wrong use in one line", function()
