@@ -7,6 +7,7 @@ local gateway = require("e2e.support.gateway")
 local process = require("e2e.support.process")
 local sched = require("e2e.support.sched")
 local stat = require("posix.sys.stat")
+local time = require("posix.time")
 local unistd = require("posix.unistd")
 local volume = require("e2e.support.volume")
 local watching = require("e2e.support.watching")
@@ -120,25 +121,45 @@ describe("configuration that arrives while serving", function()
     assert.equal(0, site:reloads("error"))
   end)
 
-  it("lives through hundreds of swaps a second", function()
-    local vol = site:serve_volume(pair(0))
+  it("lives through 400 swaps a second under load, and grows in nothing", function()
+    local SECONDS, PER_SECOND = 6, 400
+    local last = SECONDS * PER_SECOND
+    local vol = site:serve_volume(pair(0), { workers = 2 })
     local counts = { done = 0, mixed = {} }
-    local task = asking(counts)
-    local files, stop = process.open_files(site.gw.process.pid), sched.now() + 3
-    local n = 0
-    while sched.now() < stop do
-      n = n + 1
-      vol:write(pair(n))
-      sched.sleep(0.001)
-    end
-    site:wait_says(("%d %d %d"):format(n, n, n), "/x")
-    counts.stop = true
-    task:join()
-    assert.same({}, counts.mixed)
-    sched.wait_until(function() -- a load may be under way
-      return process.open_files(site.gw.process.pid) == files
+    local tasks = { asking(counts), asking(counts) }
+    local began = sched.now()
+    local writer = process.fork(function()
+      for n = 1, last do
+        vol:write(pair(n))
+        local ahead = began + n / PER_SECOND - sched.now()
+        if ahead > 0 then
+          time.nanosleep({ tv_sec = 0, tv_nsec = math.floor(ahead * 1e9) })
+        end
+      end
     end)
+    sched.wait_until(function()
+      return site:reloads("ok") >= 1
+    end)
+    local before = site.gw.process:sizes()
+    assert.same({ "exited", 0 }, { writer:wait(10 * SECONDS * sched.slow) })
+    local took = sched.now() - began
+    site:wait_says(("%d %d %d"):format(last, last, last), "/x")
+    counts.stop = true
+    for _, task in ipairs(tasks) do
+      task:join()
+    end
+    assert.same({}, counts.mixed)
+    assert.is_true(counts.done > 100)
+    assert.is_true(took < SECONDS * 1.5 * sched.slow, ("%d swaps took %.1f s"):format(last, took))
     assert.equal(0, site:reloads("error"))
+    local after
+    sched.wait_until(function() -- a load may be under way, an old generation be closing
+      after = site.gw.process:sizes()
+      return after.files <= before.files
+    end, 10 * sched.slow, function()
+      return ("%d descriptors became %d"):format(before.files, after.files)
+    end)
+    assert.is_true(sched.slow > 1 or after.kb - before.kb < 8192, ("%d kB became %d kB"):format(before.kb, after.kb))
   end)
 
   local function refuses(vol, files, file, line, pattern)

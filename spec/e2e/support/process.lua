@@ -52,6 +52,19 @@ function M.start(opts)
   return setmetatable({ pid = pid, program = opts.program }, Process)
 end
 
+-- Runs fn in a process of its own, which must not use sched: its tasks are the parent's.
+function M.fork(fn)
+  local pid = assert(unistd.fork())
+  if pid == 0 then
+    local ok, err = pcall(fn)
+    if not ok then
+      io.stderr:write("child: ", tostring(err), "\n")
+    end
+    unistd._exit(ok and 0 or 1)
+  end
+  return setmetatable({ pid = pid, program = "a function" }, Process)
+end
+
 -- True while it runs; afterwards self.how ("exited" or "killed") and self.code are set.
 function Process:alive()
   if self.how then
@@ -107,6 +120,22 @@ function M.open_files(pid)
     n = n + 1
   end
   return n - 2 -- "." and ".."
+end
+
+local function resident_kb(pid)
+  local file = assert(io.open("/proc/" .. pid .. "/statm"))
+  local _, pages = file:read("*n", "*n")
+  file:close()
+  return pages * 4
+end
+
+-- What it and its children hold: {files = open descriptors, kb = resident memory of the children}.
+function Process:sizes()
+  local sum = { files = M.open_files(self.pid), kb = 0 }
+  for _, pid in ipairs(self:children()) do
+    sum.files, sum.kb = sum.files + M.open_files(pid), sum.kb + resident_kb(pid)
+  end
+  return sum
 end
 
 return M

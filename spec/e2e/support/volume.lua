@@ -24,8 +24,21 @@ function M.put(path, text)
   file:close()
 end
 
+-- Without a process of its own: hundreds go each second.
 function M.remove(path)
-  assert(os.execute("rm -rf '" .. path .. "'"))
+  local about = stat.lstat(path)
+  if not about then
+    return
+  elseif stat.S_ISDIR(about.st_mode) == 0 then
+    assert(unistd.unlink(path))
+    return
+  end
+  for name in dirent.files(path) do
+    if name ~= "." and name ~= ".." then
+      M.remove(path .. "/" .. name)
+    end
+  end
+  assert(unistd.rmdir(path))
 end
 
 -- A volume at `path`, which is made.
