@@ -191,11 +191,19 @@ local function accept(self)
   end
 end
 
--- Starts one. script: nil (echo as JSON), fn(request, n) -> status, headers, body | answer, or a list of
--- answers, one a request (the last repeats): a status, or {status, headers, body, delay (seconds), reset, close, raw,
+-- One answer alone is a list of one.
+local function script_of(given)
+  if type(given) == "number" or type(given) == "table" and given[1] == nil then
+    return { given }
+  end
+  return given
+end
+
+-- Starts one. script: nil (echo as JSON), fn(request, n) -> status, headers, body | answer, one answer, or a list of
+-- answers, one a request (the last repeats). An answer: a status, or {status, headers, body, delay (seconds), reset, close, raw,
 -- chunks, chunk_delay, close_after, reset_after (bytes of the body, or chunks)}.
 local function start(script)
-  local self = setmetatable({ script = script, requests = {}, errors = {}, connections = 0, host = "127.0.0.1" }, Upstream)
+  local self = setmetatable({ script = script_of(script), requests = {}, errors = {}, connections = 0, host = "127.0.0.1" }, Upstream)
   local handle, port = host.program.listen()
   if not handle then
     error("the fake upstream cannot listen: " .. port, 2)
@@ -218,7 +226,7 @@ end
 
 -- Answers otherwise from now on; forgets what was recorded.
 function Upstream.answer(self, script)
-  self.script = script
+  self.script = script_of(script)
   self:clear()
 end
 

@@ -55,6 +55,16 @@ describe("a gateway in the spec's process", function()
     assert.response(gw.client():get("/")).has.status(502)
   end)
 
+  it("takes one answer without a list", function()
+    for _ = 1, 2 do
+      up:answer({ status = 418, body = "tea" })
+      local response = gw.client():get("/")
+      assert.same({ 418, "tea" }, { response.status, response.body })
+    end
+    up:answer(503)
+    assert.response(gw.client():get("/")).has.status(503)
+  end)
+
   it("sees an early close", function()
     up:answer({ { body = ("x"):rep(100), close_after = 10 } })
     local response = gw.client():get("/")
