@@ -4,6 +4,7 @@
 
 local assert = require "luassert"
 local say = require "say"
+local eventually = require "moongate.spec.eventually"
 local logs = require "moongate.spec.logs"
 local message = require "moongate.spec.message"
 local reader = require("moongate.cjson").new()
@@ -244,6 +245,7 @@ function _M.register()
   for name, fn in pairs(MODIFIERS) do
     assert:register("modifier", name, fn)
   end
+  eventually.register()
 end
 
 return _M
