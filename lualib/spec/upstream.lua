@@ -203,7 +203,8 @@ end
 -- answers, one a request (the last repeats). An answer: a status, or {status, headers, body, delay (seconds), reset, close, raw,
 -- chunks, chunk_delay, close_after, reset_after (bytes of the body, or chunks)}.
 local function start(script)
-  local self = setmetatable({ script = script_of(script), requests = {}, errors = {}, connections = 0, host = "127.0.0.1" }, Upstream)
+  local self = setmetatable({ script = script_of(script), requests = {}, errors = {}, connections = 0,
+    host = "127.0.0.1" }, Upstream)
   local handle, port = host.program.listen()
   if not handle then
     error("the fake upstream cannot listen: " .. port, 2)
