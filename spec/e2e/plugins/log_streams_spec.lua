@@ -1,4 +1,4 @@
--- tcp-log, udp-log and syslog in a gateway, to listeners that go away and come back.
+-- tcp-log, udp-log, loggly and syslog in a gateway, to listeners that go away and come back.
 
 require("e2e.support.expect")
 local cjson = require("cjson")
@@ -139,6 +139,27 @@ describe("udp-log", function()
   it("does not mind that nobody listens", function()
     start("udp-log", "{host: 127.0.0.1, port: " .. upstream.refused_port() .. "}")
     ask("/1", "/2", "/3")
+  end)
+end)
+
+describe("loggly", function()
+  it("sends what is severe enough, by the response's status, as RFC 5424 with the key", function()
+    local sock = assert(socket.udp4())
+    assert(sock:setsockname("127.0.0.1", 0))
+    local _, port = sock:getsockname()
+    server = datagrams(sock)
+    start("loggly", ("{host: 127.0.0.1, port: %d, key: a-key, tags: [one, two], log_level: warning, "
+      .. "successful_severity: info, client_errors_severity: warning}"):format(port))
+    up:answer(function(request)
+      return { status = request.target == "/missing" and 404 or 200, body = "" }
+    end)
+    client.get(gw, "/fine")
+    assert.status(404, client.get(gw, "/missing"))
+    local text = wait_got(1)[1]
+    local head, record = text:match("^(%S+ %S+ %S+ %S+ %- %- %b[]) (.*)$")
+    assert.matches('^<12>1 %d+%-%d%d%-%d%dT%d%d:%d%d:%d%dZ %S+ kong %- %- %[a%-key@41058 tag="one" tag="two"%]$', head)
+    assert.same({ 404, "/missing" }, { cjson.decode(record).response.status, cjson.decode(record).request.uri })
+    assert.same(1, #server.got)
   end)
 end)
 
