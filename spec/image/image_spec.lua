@@ -89,7 +89,11 @@ describe("the image", function()
       assert.same(entry.size, #read(path))
       return path
     end
-    local manifest = cjson.decode(read(blob(cjson.decode(read(dir .. "/index.json")).manifests[1])))
+    local listed = cjson.decode(read(dir .. "/index.json")).manifests[1]
+    local name = listed.annotations["org.opencontainers.image.ref.name"]
+    assert.matches("^moongate:%d+%.%d+%.%d+$", name)
+    assert.same("docker.io/library/" .. name, listed.annotations["io.containerd.image.name"]) -- as a node looks it up
+    local manifest = cjson.decode(read(blob(listed)))
     local config = cjson.decode(read(blob(manifest.config)))
     local layer = blob(manifest.layers[1])
     assert.same("sha256:" .. run("gzip -dc " .. layer .. " | sha256sum"):match("^%x+"), config.rootfs.diff_ids[1])
