@@ -104,6 +104,16 @@ test("the chart and the base render the same objects", () => {
   assert.deepEqual(comparable([monitor]), comparable([component]));
 });
 
+// The same number in YAML 1.1 (helm, kubectl) and 1.2 (the reader here): 0440 is not.
+test("files of the volumes are for the pod's group to read, and nobody's to write", () => {
+  const sets = { all: chart(ALL), chart: chart(), hot: kustomize("overlays/hot"), rollout: kustomize("overlays/rollout") };
+  for (const [name, objects] of Object.entries(sets)) {
+    const modes = pod(objects).volumes.map((v) => v.projected || v.secret).filter(Boolean).map((v) => v.defaultMode);
+    assert.ok(modes.length > 0, name);
+    assert.deepEqual(modes, modes.map(() => 0o440), name);
+  }
+});
+
 test("both overlays serve the same sample", () => {
   const [hot, rollout] = OVERLAYS.map((dir) => fs.readFileSync(path.join(ROOT, "conf/kubernetes", dir, "kong.yml"), "utf8"));
   assert.equal(hot, rollout);
