@@ -219,7 +219,12 @@ test("chart, Makefile and overlay name one version", () => {
   const version = fs.readFileSync(path.join(ROOT, "Makefile"), "utf8").match(/^VERSION := (.*)$/m)[1];
   const meta = yaml.load(fs.readFileSync(path.join(CHART, "Chart.yaml"), "utf8"));
   assert.deepEqual([meta.version, meta.appVersion], [version, version]);
-  for (const dir of OVERLAYS) assert.equal(pod(kustomize(dir)).containers[0].image, `moongate:${version}`);
+  for (const dir of OVERLAYS) {
+    const [image] = yaml.load(fs.readFileSync(path.join(ROOT, "conf/kubernetes", dir, "kustomization.yaml"), "utf8")).images;
+    assert.deepEqual(image, { name: "moongate", newName: "moongate", newTag: version }, dir);
+    assert.equal(pod(kustomize(dir)).containers[0].image, `moongate:${version}`);
+  }
+  assert.equal(pod(guideOverlay()).containers[0].image, `registry.example.com/moongate:${version}`);
 });
 
 // ---- the guide ----
