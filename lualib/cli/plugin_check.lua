@@ -137,12 +137,8 @@ local function check_names(found, file, bare)
 end
 
 local function check_dictionaries(found, file, code)
-  local names = {}
-  for _, name in ipairs(shdict.names()) do
-    names[name] = true
-  end
   local function look(line, name)
-    if not names[name] then
+    if not shdict.find(name) then
       found:add("error", file, line, ("ngx.shared.%s: there is no such dictionary; use ngx.shared.moongate or name it in "
         .. "lua_shared_dicts"):format(name))
     end

@@ -306,7 +306,7 @@ function Bad:acces(conf)
   local text = "ngx.req.socket in a string too"
   ngx.location.capture("/x")
   kong.db.consumers:insert({ username = text })
-  ngx.shared.mine:set("a", 1)
+  ngx.shared.mine:set("a", 1); ngx.shared.kong_rate_limiting_counters:get("a")
   kong.request.get_everything()
   string.dump(print)
   return setmetatable({}, { __len = function() return 1 end })
@@ -331,6 +331,7 @@ return Bad
         assert.matches(expected, output, 1, true)
       end
       assert.is_nil(output:find("handler.lua:2:", 1, true) or output:find("handler.lua:4: error", 1, true))
+      assert.is_nil(output:find("kong_rate_limiting_counters", 1, true), output)
     end)
 
     it("names calls in phases where they raise, and what only trusted plugins may", function()
