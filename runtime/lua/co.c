@@ -285,6 +285,17 @@ void thread_run(thread_t *t, int nargs)
 
 // ---- waiting ----
 
+// The level of who called a function of ngx.*: not our Lua behind it.
+static int caller_level(lua_State *L)
+{
+    lua_Debug at;
+    int level = 1;
+    while (lua_getstack(L, level, &at) && lua_getinfo(L, "S", &at) &&
+           strstr(at.source, "lualib/ngx/"))
+        level++;
+    return level;
+}
+
 thread_t *thread_check(lua_State *L)
 {
     static const struct {
@@ -304,7 +315,10 @@ thread_t *thread_check(lua_State *L)
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (b->state.phase == NAMES[i].phase)
             name = NAMES[i].name;
-    luaL_error(L, "API disabled in the context of %s", name);
+    luaL_where(L, caller_level(L));
+    lua_pushfstring(L, "API disabled in the context of %s", name);
+    lua_concat(L, 2);
+    lua_error(L);
     return NULL;
 }
 

@@ -61,7 +61,7 @@ local FAULTS = {
   { "crlf-response", "header_filter", [[kong.response.set_header("X-A", "a\r\nX-Injected: 1")]], nil, 200 },
   { "crlf-exit", "access", [[kong.response.exit(200, "", { ["X-A"] = "a\nX-Injected: 1" })]], nil, 200 },
   { "crlf-path", "access", [[kong.service.request.set_path("/a HTTP/1.1\r\nX-Injected: 1\r\n")]], nil, 200 },
-  { "sleep-header_filter", "header_filter", [[ngx.sleep(0)]], "API disabled in the context of header_filter", 500 },
+  { "sleep-header_filter", "header_filter", [[ngx.sleep(0)]], ") header_filter:1: API disabled in the context of header_filter", 500 },
   { "sleep-body_filter", "body_filter", [[ngx.sleep(0)]], "API disabled in the context of body_filter" },
   { "sleep-log", "log", [[ngx.sleep(0)]], "API disabled in the context of log", 200 },
   { "yield-header_filter", "header_filter", [[coroutine.yield()]], "yield", 500 },
