@@ -55,6 +55,20 @@ local function is_shallow(text)
   end
 end
 
+-- 1e400 and NaN are read as numbers that JSON cannot hold: they could be taken and never be written again.
+local function has_only_json(value)
+  if type(value) == "number" then
+    return value - value == 0
+  elseif type(value) == "table" then
+    for _, item in pairs(value) do
+      if not has_only_json(item) then
+        return false
+      end
+    end
+  end
+  return true
+end
+
 --- A JSON object; nil and an answer.
 function _M.decode(text)
   if not is_shallow(text) then
@@ -63,6 +77,8 @@ function _M.decode(text)
   local value = json.decode(text)
   if type(value) ~= "table" or (json.array_mt == getmetatable(value)) then
     return nil, errors.message(400, "Cannot parse JSON body")
+  elseif not has_only_json(value) then
+    return nil, errors.message(400, "Cannot parse JSON body: a number in it is too large for a double, or NaN")
   end
   return value
 end

@@ -130,7 +130,10 @@ local function write(text, flatten)
     return problems.answer(list, flatten)
   end
   local ok, why = publish.replace(inventory.entities)
-  return not ok and refused(text, why, flatten) or nil
+  if ok then
+    return nil
+  end
+  return publish.is_in_trouble() and errors.message(500, why) or refused(text, why, flatten)
 end
 
 local function truthy(value)

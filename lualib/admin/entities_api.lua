@@ -126,17 +126,29 @@ local function with(input, field, id)
   return input
 end
 
+-- What was changed will be in use. An answer when it is known not to be.
+local function keep(call)
+  publish.changed()
+  if not call.query.wait and not publish.is_in_trouble() then
+    return nil
+  end
+  local done, why = publish.settle()
+  if done then
+    return nil
+  elseif publish.is_in_trouble() then
+    return errors.message(500, why)
+  end
+  return errors.make("declarative_config", "the configuration is refused as a whole: " .. why)
+end
+
 -- The answer to a change that the store took or not.
 local function changed(call, row, entity, answer, status)
   if not entity then
     return answer
   end
-  publish.changed()
-  if call.query.wait then
-    local done, why = publish.settle()
-    if not done then
-      return errors.make("declarative_config", "the configuration is refused as a whole: " .. why)
-    end
+  answer = keep(call)
+  if answer then
+    return answer
   end
   return entity == true and { status = 204 } or ok(row.kind, entity, status)
 end
@@ -316,7 +328,10 @@ local function join(call, kind, found, other_key)
   if not store:join(consumer.id, group.id) then
     return errors.unique({ consumer = { id = consumer.id }, consumer_group = { id = group.id } })
   end
-  publish.changed()
+  local answer = keep(call)
+  if answer then
+    return answer
+  end
   local consumers, groups = json.array(), json.array()
   consumers[1], groups[1] = store:view("consumers", consumer), store:view("consumer_groups", group)
   if kind == "consumers" then
@@ -368,8 +383,7 @@ function _M.membership(row)
       return answer
     end
     store:leave(consumer.id, group.id)
-    publish.changed()
-    return { status = 204 }
+    return keep(call) or { status = 204 }
   end
 end
 

@@ -15,7 +15,7 @@ local function path_of(name)
     local head, rest = part:match("^([^%[]*)(.*)$")
     path[#path + 1] = head
     for index in rest:gmatch("%[(.-)%]") do
-      path[#path + 1] = index == "" and "+" or tonumber(index) or index
+      path[#path + 1] = index == "" and "+" or index:find("^%d+$") and tonumber(index) or index
     end
   end
   return #path <= DEPTH_MAX and path or nil
@@ -72,7 +72,15 @@ local function infer_list(field, value)
   end
   local out = json.array()
   for i, item in ipairs(value) do
-    out[i] = field.elements and infer(field.elements, item) or item
+    out[i] = item
+    if field.elements then
+      out[i] = infer(field.elements, item)
+    end
+  end
+  for key in pairs(value) do
+    if out[key] == nil then
+      return { [tostring(key)] = value[key] } -- it has gaps or names: no list, and the schema says so
+    end
   end
   return out
 end

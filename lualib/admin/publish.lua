@@ -27,6 +27,12 @@ local written, settled = 0, 0 -- how many changes there were, how many of them a
 local scheduled, flushing, last_ms = false, false, 0
 local waiting = {}    -- {id = park id, upto = written}
 local refusal         -- why the last flush was refused
+local saves = true    -- could FILE be written the last time? If not, a write is answered only when it is there
+
+--- Must a write wait until it is on the disk, since the last one could not be kept?
+function _M.is_in_trouble()
+  return not saves
+end
 
 --- Can entities be written?
 function _M.is_writable()
@@ -97,20 +103,25 @@ local function put_in_use()
   return how == "done" or how == "unchanged"
 end
 
-local function flush_once(ending)
-  local upto = written
+-- Back to what is in use: also of what was written while the master was asked, nothing is left.
+local function drop(why)
+  refusal, settled = why, written
+  revert(why)
+  wake()
+end
+
+local function flush_once(ending, upto)
   local ok, why = save(store:text())
+  saves = ok
   if ok and not ending then
     ok, why = put_in_use()
   end
   if ok == false then
     return
+  elseif not ok then
+    return drop(why)
   end
-  refusal = not ok and why or nil
-  if not ok then
-    revert(why)
-  end
-  settled = upto
+  refusal, settled = nil, upto
   wake()
 end
 
@@ -122,7 +133,10 @@ local function flush(premature)
     return
   end
   flushing = true
-  flush_once(premature and node.exiting())
+  local ok, why = wait.wait(wait.spawn(flush_once, premature and node.exiting(), written))
+  if not ok then -- our fault; whoever writes next must not wait for ever
+    drop(tostring(why))
+  end
   flushing, last_ms = false, node.mono()
   node.log(LOG_INFO, "[admin] " .. settled .. " changes are in use")
   if written > settled then
@@ -148,7 +162,8 @@ function _M.changed()
   schedule()
 end
 
---- Waits until all changes so far are in use. true, or nil and why they are not.
+--- Waits until all changes so far are in use. true, or nil and why they are not: the store cannot be written (is_in_trouble), or
+--- the configuration is refused.
 function _M.settle()
   if settled >= written then
     return true

@@ -121,15 +121,20 @@ function convert.boolean(_, value)
   return value
 end
 
+-- What JSON can hold: 1e400 is read as infinity.
+local function is_finite(value)
+  return value - value == 0
+end
+
 function convert.number(_, value)
-  if type(value) ~= "number" or value ~= value then
+  if type(value) ~= "number" or not is_finite(value) then
     return nil, "expected a number"
   end
   return value
 end
 
 function convert.integer(_, value)
-  if type(value) ~= "number" or floor(value) ~= value then
+  if type(value) ~= "number" or floor(value) ~= value or not is_finite(value) then
     return nil, "expected an integer"
   end
   return value

@@ -45,8 +45,11 @@ int master_serve_alone(master_t *m)
     load_t first;
     int code = 1;
     m->n_slots = m->n_workers = 1;
-    if (m->s->n_admin_listen > 0)
-        log_write(LOG_WARN, "admin_listen: the Admin API needs a master; it is not opened");
+    if (m->s->n_admin_listen > 0) {
+        log_write(LOG_EMERG, "not started: the Admin API needs a master (leave out "
+                             "--no-master, or set admin_listen to off)");
+        return 1;
+    }
     stats_use_slot(0);
     if (load_alone(m, &first) == 0 && master_bind(m) == 0) {
         control_set_alone(m->o->load, buf_str(&first.facts), m->slots[0].fds,

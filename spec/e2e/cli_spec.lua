@@ -353,6 +353,12 @@ describe("a gateway in the background", function()
     assert.same(1, gateway.command({ "health" }, { env = env }).code)
   end)
 
+  it("does not start without a master when an Admin API is asked for", function()
+    local result = gateway.command({ "start", "--no-master", "--admin-listen", "127.0.0.1:0" }, { env = env, limit = 5 })
+    assert.same(1, result.code)
+    assert.truthy(result.output:find("the Admin API needs a master (leave out --no-master", 1, true), result.output)
+  end)
+
   it("shows why it did not start", function()
     local result = gateway.command({ "start", "--daemon", "-c", write(dir .. "/kong.yaml", "services: 5\n") }, { env = env })
     assert.same(1, result.code)

@@ -35,6 +35,19 @@ describe("admin.form.infer", function()
         by = { x = "1" } }))
   end)
 
+  it("leaves lists with gaps or names as they are, so that nothing is dropped unsaid", function()
+    for _, name in ipairs({ "tags[3]", "tags[-1]", "tags[1.5]", "tags[nan]", "tags[x]" }) do
+      local input = assert(form.nest({ ["tags[1]"] = "a", [name] = "b" }))
+      local out = form.infer(schema, input)
+      assert.is_nil((schema:process(out)), name)
+    end
+  end)
+
+  it("takes false in lists", function()
+    local flags = assert(Schema.new({ name = "y", fields = { { on = { type = "array", elements = { type = "boolean" } } } } }))
+    assert.same({ on = { true, false } }, form.infer(flags, { on = "true,false" }))
+  end)
+
   it("leaves to the schema what does not fit, and unknown fields", function()
     assert.same({ n = "five", on = "maybe", other = "x" }, form.infer(schema, { n = "five", on = "maybe", other = "x" }))
   end)

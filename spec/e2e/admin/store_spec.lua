@@ -1,0 +1,87 @@
+-- The store of the Admin API in trouble: values that cannot be kept, a directory that cannot be written, writes beside bad ones.
+
+require("e2e.support.expect")
+local admin = require("e2e.admin.support")
+local cjson = require("cjson")
+local client = require("e2e.support.client")
+local sched = require("e2e.support.sched")
+local stat = require("posix.sys.stat")
+local unistd = require("posix.unistd")
+
+describe("the store of the Admin API", function()
+  local gw, api, store
+
+  setup(function()
+    store = admin.directory()
+    gw, api = admin.start({ config = false, store = store, workers = 2 })
+  end)
+
+  teardown(function()
+    gw:stop()
+    os.execute("rm -rf " .. store)
+  end)
+
+  local function post_text(path, text, content_type)
+    return api:ask("POST", path, { body = text, headers = { ["Content-Type"] = content_type or "application/json" } })
+  end
+
+  it("refuses numbers that it could not write", function()
+    for _, number in ipairs({ "1e400", "-1e400", "NaN", "Infinity" }) do
+      local status, body = post_text("/services", '{"name":"k","host":"x","created_at":' .. number .. "}")
+      assert.equal(400, status)
+      assert.matches("Cannot parse JSON body", body.message, 1, true)
+    end
+    assert.equal(400, (post_text("/plugins", '{"name":"rate-limiting","config":{"minute":1e400}}')))
+    for _, number in ipairs({ "1e400", "nan", "inf" }) do
+      assert.equal(400, (post_text("/plugins", "name=rate-limiting&config.minute=" .. number, "application/x-www-form-urlencoded")))
+    end
+    assert.equal(400, (post_text("/services", "name=k&host=x&tags[nan]=c", "application/x-www-form-urlencoded")))
+    assert.equal(201, (api:post("/services?wait=1", { name = "after", host = "h" })))
+  end)
+
+  it("says that it cannot be written, and works again when it can", function()
+    gw:expect_error("cannot be written")
+    local obstacle = store .. "/moongate.json.new" -- also root cannot write a file there
+    stat.mkdir(obstacle)
+    local status, body = api:post("/services?wait=1", { name = "lost", host = "h" })
+    assert.equal(500, status)
+    assert.matches("moongate.json cannot be written: ", body.message, 1, true)
+    assert.equal(404, (api:get("/services/lost")))
+    assert.equal(500, (api:post("/services", { name = "lost", host = "h" }))) -- nobody is told that it was kept
+    assert.equal(500, (api:post("/config", { _format_version = "3.0" })))
+    assert.equal(200, (api:get("/services/after")))
+    unistd.rmdir(obstacle)
+    assert.equal(201, (api:post("/services", { name = "kept", host = "h" })))
+    assert.equal(200, (api:get("/services/kept")))
+    assert.equal(204, (api:delete("/services/kept")))
+  end)
+
+  it("tells each write what became of it when another one is refused", function()
+    gw:expect_error("no%-such%-secret")
+    gw:expect_error("reload refused")
+    gw:expect_error("is refused, what was written since")
+    api:post("/consumers?wait=1", { username = "frank" })
+    for i = 1, 8 do
+      local bad = client.connect(api.to)
+      bad:write({ method = "POST", path = "/consumers/frank/key-auth?wait=1",
+        body = cjson.encode({ key = "{vault://env/no-such-secret}" }),
+        headers = { Host = "localhost", ["Content-Type"] = "application/json" } })
+      sched.sleep(0.01 * i) -- somewhere in the course of it
+      local name = "beside" .. i
+      local status = api:post("/services?wait=1", { name = name, host = "h" })
+      local found = api:get("/services/" .. name)
+      assert.equal(status == 201 and 200 or 404, found, "answered " .. status)
+      bad:close()
+    end
+  end)
+
+  it("waits for memberships too", function()
+    api:post("/consumer_groups?wait=1", { name = "gold" })
+    api:post("/consumers?wait=1", { username = "gina" })
+    assert.equal(201, (api:post("/consumers/gina/consumer_groups?wait=1", { group = "gold" })))
+    local file = assert(io.open(store .. "/moongate.json"))
+    local text = file:read("*a")
+    file:close()
+    assert.matches("consumer_group_consumers", text, 1, true)
+  end)
+end)
