@@ -176,6 +176,15 @@ describe("ngx.pipe", function()
   end)
 end)
 
+describe("ngx.pipe without a master", function()
+  it("hears of the end of its programs", function()
+    local gw, up = script.start({ args = { "--no-master" }, settings = { trusted_plugins = "script", lua_pipe = "on" } })
+    local got = script.run(gw, [[return require("ngx.pipe").spawn("exit 4"):wait()]])
+    script.stop(gw, up)
+    assert.same({ false, "exit", 4 }, got)
+  end)
+end)
+
 describe("ngx.pipe without its settings", function()
   local WHY = "ngx.pipe.spawn is not supported by this gateway: "
 

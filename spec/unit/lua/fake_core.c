@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "core/control.h"
 #include "core/identity.h"
+#include "core/raw.h"
 #include "core/record.h"
 #include "core/respond.h"
 #include "core/status.h"
@@ -399,4 +400,24 @@ void status_put_json(worker_t *w, buf_t *b)
 void status_put_metrics(worker_t *w, buf_t *b)
 {
     (void)w, (void)b;
+}
+
+// ---- raw sockets: there is no connection to lend ----
+
+const char *raw_refusal(const request_t *r)
+{
+    (void)r;
+    return "no connection";
+}
+
+sock_t *raw_begin(request_t *r, const sock_events_t *events, void *owner, buf_t *early)
+{
+    (void)r, (void)events, (void)owner, (void)early;
+    UNREACHABLE("nothing is lent");
+}
+
+void raw_end(request_t *r)
+{
+    (void)r;
+    UNREACHABLE("nothing was lent");
 }
