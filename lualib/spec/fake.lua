@@ -2,8 +2,10 @@
 -- ngx above it are the real ones, with their phase checks. Nothing is sent.
 -- Invariant: every function acts on `world.now`, the request whose phase runs.
 
+local host = require "moongate.spec.host"
 local identity = require "moongate.spec.identity"
 local json = require "moongate.util.json_encode"
+local kinds = require "moongate.config.kinds"
 local node = require "moongate.abi.node"
 
 local SENT = "headers have already been sent"
@@ -307,6 +309,8 @@ end
 
 local LISTS = { consumer = "consumers", service = "services", route = "routes", credential = "credentials" }
 
+local declared -- what plugins' daos.lua declare
+
 local function route_of(world)
   local out = {}
   local function list_of(kind)
@@ -365,6 +369,10 @@ local function route_of(world)
   end
   -- Entities that a spec gives by their kind's name; a consumer's groups are acls too.
   function out.list(name)
+    if name == "daos" then
+      declared = declared or kinds.new(host.plugin_daos()):daos()
+      return declared
+    end
     local given = world.now()[name]
     if given or name ~= "acls" then
       return given or {}
