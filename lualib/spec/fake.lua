@@ -189,9 +189,9 @@ local function exchange_of(world)
   local out = {}
   body_functions(world, out)
   recorders(world, out, "scheme path query host_header timeouts retries tls_verify sni")
-  function out.set_target(host, port, https)
+  function out.set_target(name, port, https)
     local up = world.now().up
-    up.host, up.port = host, port
+    up.host, up.port = name, port
     if https ~= nil then
       up.scheme = https and "https" or "http"
     end

@@ -200,14 +200,26 @@ end
 
 -- ---- running ----
 
+-- What stays of a response's lines when a phase that has seen it answers instead.
+local function kept_lines(request, given)
+  local lines = {}
+  for _, line in ipairs(request.begun and request.response_lines or {}) do
+    local name = line[1]:lower()
+    if name ~= "content-length" and name ~= "transfer-encoding" and not (given.content_type and name == "content-type") then
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
 local function answer(request)
   local given = request.answer
   request.answer = nil
   request.exited = true
-  local lines = {}
+  local lines = kept_lines(request, given)
   local body = given.body or ""
   if given.content_type then
-    lines[1] = { "Content-Type", given.content_type }
+    lines[#lines + 1] = { "Content-Type", given.content_type }
   end
   lines[#lines + 1] = { "Content-Length", tostring(#body) }
   request.begun, request.wanted_status = false, nil

@@ -249,7 +249,12 @@ local Own = { PRIORITY = 10, VERSION = "1.0.0" }
 function Own:access()
   local thing = kong.db.things:select_by_key(kong.request.get_header("X-Thing"))
   local owner = thing and thing.consumer and kong.db.consumers:select(thing.consumer)
+  if kong.request.get_header("X-Pass") then return end
   return kong.response.exit(thing and 200 or 404, owner and owner.username)
+end
+function Own:response()
+  kong.response.set_header("X-Own", "1")
+  return kong.response.exit(203, { seen = kong.service.response.get_raw_body() })
 end
 return Own]])
     write(plugin .. "schema.lua", EMPTY_SCHEMA:format("own"))
@@ -294,13 +299,23 @@ describe("own", function()
     assert.same({ 200, "carol" }, { result.status, result.body })
     assert.equal(404, plugin:run("access", {}, { headers = { ["X-Thing"] = "k" } }).status)
   end)
+  for _, how in ipairs({ "unit", "gateway" }) do
+    it("an answer in response keeps the headers, by " .. how, function()
+      local request = { headers = { ["X-Pass"] = "1" }, response = { headers = { ["X-Up"] = "2" }, body = "in" } }
+      local r = how == "gateway" and helpers.proxy_client():get("/response-headers?X-Up=2", { headers = request.headers })
+        or require("moongate.spec").plugin("own"):run({ "access", "response" }, {}, request)
+      assert.equal(203, r.status)
+      assert.equal("1", r.headers["x-own"])
+      assert.equal("2", r.headers["X-Up"])
+    end)
+  end
   it("no such kind", function()
     assert.error_matches(function() helpers.get_db_utils().nothings:insert({}) end, "no entities of the kind 'nothings'")
   end)
 end)]])
     local code, output = run(dir .. "/own", "test")
     assert.equal(0, code, output)
-    assert.same({ "5", "0", "0" }, { count(output) })
+    assert.same({ "7", "0", "0" }, { count(output) })
     code, output = run(dir, "plugin", "check", "own")
     assert.equal(0, code, output)
     assert.is_nil(output:find("daos.lua", 1, true), output)
