@@ -19,6 +19,8 @@ struct balancer {
     bool dirty;       // candidates, or the tries marked in them, are not those of `version`
     uint64_t version; // of the shared health when `usable` was worked out
     bool down;
+    bool
+        failing_over; // the regular targets are too few, or none: only those for failover are used
     list_t waiters;
     io_defer_t wake;
 };
@@ -127,20 +129,21 @@ static void refresh(balancer_t *b)
         return;
     uint64_t weight = mark_level(b, false, NULL, 0, &whole);
     bool too_little = whole > 0 && (double)weight * 100 / (double)whole < b->u.threshold;
-    if (weight == 0 || too_little)
+    b->failing_over = weight == 0 || too_little;
+    if (b->failing_over)
         weight = mark_level(b, true, NULL, 0, &whole);
     b->down = weight == 0;
     b->version = version;
     b->dirty = false;
 }
 
-// The tries so far are left out: first among the regular targets, then those for failover.
+// The tries so far are left out: first among the regular targets (if they are used at all), then those for failover.
 static uint32_t pick_untried(balancer_t *b, const choice_t *by, const uint64_t *tried,
                              unsigned n)
 {
     uint64_t whole;
     b->dirty = true;
-    if (mark_level(b, false, tried, n, &whole) == 0 &&
+    if ((b->failing_over || mark_level(b, false, tried, n, &whole) == 0) &&
         mark_level(b, true, tried, n, &whole) == 0) {
         refresh(b);
         return NO_CANDIDATE;

@@ -156,6 +156,20 @@ TEST(failover_targets_wait_for_their_hour)
     world_close(&w);
 }
 
+TEST(below_the_threshold_retries_stay_with_failover_targets_too)
+{
+    world_t w;
+    world_open(&w, "\"healthchecks\":{\"threshold\":90,\"passive\":{\"unhealthy\":{"
+                   "\"http_failures\":1}}},\"targets\":[" T("11", "") "," T("12", "") "," T(
+                       "13", ",\"failover\":true") "," T("14", ",\"failover\":true") "]");
+    health_report(peer_at(&w, 12)->cell, &ONE, HEALTH_HTTP_FAILURE);
+    uint64_t tried[] = {peer_at(&w, 13)->key, peer_at(&w, 14)->key};
+    CHECK(pick(&w, NULL, 0) >= 13);
+    CHECK_EQ_INT(pick(&w, tried, 1), 14);
+    CHECK(pick(&w, tried, 2) >= 13); // again, before one of those that are too few
+    world_close(&w);
+}
+
 TEST(an_update_keeps_what_stays)
 {
     world_t w;
