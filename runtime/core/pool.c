@@ -217,13 +217,42 @@ uconn_t *pool_take(pool_t *p)
     return u;
 }
 
+// The idle connection that will end first among those to p's address, under whatever name and identity; *n of them are idle.
+static uconn_t *oldest_at_address(const pool_t *p, unsigned *n)
+{
+    uconn_t *oldest = NULL;
+    *n = 0;
+    for (const pool_t *q = p->pools->buckets[p->bucket]; q; q = q->next) {
+        if (q->port != p->port ||
+            !str_eq(str_make(q->host, q->host_n), str_make(p->host, p->host_n)) ||
+            list_empty(&q->idle))
+            continue;
+        uconn_t *last = CONTAINER_OF(q->idle.prev, uconn_t, links);
+        *n += q->n_idle;
+        if (!oldest || last->timer.due_ms < oldest->timer.due_ms)
+            oldest = last;
+    }
+    return oldest;
+}
+
+// Names may be the clients' choice (preserve_host): they share the room of their address.
+static bool make_room(const pool_t *p)
+{
+    unsigned n, most = p->pools->worker->settings->upstream_keepalive_pool;
+    if (p->n_idle >= most)
+        return false;
+    uconn_t *oldest = oldest_at_address(p, &n);
+    if (n >= most)
+        drop_idle(oldest);
+    return true;
+}
+
 void pool_give(uconn_t *u)
 {
     pool_t *p = u->pool;
     const worker_t *w = p->pools->worker;
     u->served++;
-    if (u->served >= w->settings->upstream_keepalive_requests || w->stopping ||
-        p->n_idle >= w->settings->upstream_keepalive_pool) {
+    if (u->served >= w->settings->upstream_keepalive_requests || w->stopping || !make_room(p)) {
         uconn_close(u);
         return;
     }

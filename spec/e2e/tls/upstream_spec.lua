@@ -138,6 +138,22 @@ describe("TLS to an upstream", function()
     assert.status(502, client.get(gw, "/own", { Host = "upstream.test" }))
   end)
 
+  it("keeps no more idle connections for an address, whatever names clients choose", function()
+    local up = serve(certs.pair("upstream.test"))
+    local gw = start({ config = ('_format_version: "3.0"\nservices:\n- {name: a, url: "https://127.0.0.1:%d", tls_verify: false,\n'
+      .. "   routes: [{paths: [/], preserve_host: true}]}\n"):format(up.port),
+      settings = { ca_file = certs.ca(), upstream_keepalive_pool = "3" } })
+    local seen = {}
+    for i = 1, 8 do
+      seen[i] = client.get(gw, "/", { Host = "n" .. i .. ".test" }):header("x-conn")
+    end
+    assert.equal(seen[8], client.get(gw, "/", { Host = "n8.test" }):header("x-conn"))
+    assert.equal(seen[6], client.get(gw, "/", { Host = "n6.test" }):header("x-conn"))
+    sched.wait_until(function()
+      return up:open_connections() == 3
+    end)
+  end)
+
   it("shows the certificate of the service, or of its Upstream, and mixes no connections", function()
     local up = serve(certs.pair("upstream.test"), { verify = { "peer" } })
     local gw = start({
