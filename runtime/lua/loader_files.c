@@ -52,6 +52,8 @@ static const char *cure_of(int error)
     case EXDEV:
     case ELOOP:
         return " (it is a link that leads out of its directory; put the file itself there)";
+    case EINVAL:
+        return " (it is no regular file)";
     default:
         return "";
     }

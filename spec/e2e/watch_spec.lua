@@ -354,6 +354,11 @@ describe("configuration that arrives while serving", function()
     assert.equal(1, result.code)
     assert.is_truthy(result.output:find("shadow.yaml: cannot be read: .*leads out of its directory"), result.output)
     assert.is_nil(result.output:find("root:", 1, true))
+    os.remove(site.root .. "/conf/shadow.yaml")
+    assert(stat.mkfifo(site.root .. "/conf/pipe.yaml"))
+    result = gateway.command({ "check", site.root .. "/conf" })
+    assert.equal(1, result.code)
+    assert.is_truthy(result.output:find("pipe.yaml: cannot be read: .*no regular file"), result.output)
     site.gw = nil
   end)
 
