@@ -5,6 +5,7 @@
 
 local config_kinds = require("moongate.config.kinds")
 local errors = require("moongate.admin.errors")
+local generated = require("moongate.config.generated")
 local json = require("moongate.util.json_encode")
 local kinds = require("moongate.admin.kinds")
 local node = require("moongate.abi.node")
@@ -212,6 +213,7 @@ local function prepare(self, kind, input, before)
   if not schema then
     return nil, answer
   end
+  generated.fill(schema.definition.fields, resolved, node.random_bytes)
   local out, failed = schema:process(resolved, { transform = false })
   if not out then
     return nil, errors.schema_violation(schema, failed)

@@ -4,6 +4,7 @@
 
 local cures = require("moongate.config.cures")
 local entities = require("moongate.config.entities")
+local generated = require("moongate.config.generated")
 local json = require("moongate.util.json_encode")
 
 local Schema = require("moongate.schema")
@@ -225,18 +226,30 @@ local function warn_deprecated(run, entry, warnings)
   end
 end
 
+-- Who needs the value will not have it: it is another one after the next load, and on each node.
+local function warn_generated(run, entry)
+  for name in pairs(entry.generated) do
+    if name ~= "secret" or entry.input.rsa_public_key == nil then
+      run.problems:at(entry, { name }, "not given: a random one is made at each load", {
+        severity = "warning", cure = "write it down, if it is to be used" })
+    end
+  end
+end
+
 --- Validates one prepared entry.
 function M.run(run, entry)
   local schema = schema_of(run, entry)
   if not schema then
     return
   end
+  entry.generated = generated.fill(schema.definition.fields, entry.input, run.opts.random_bytes)
   local output, failed, warnings = process(run, entry, schema)
   if not output then
     report(run, entry, schema, failed)
   else
     entry.output, entry.schema, warnings = output, schema, failed
     add_select_tags(run, output)
+    warn_generated(run, entry)
     warn_without_effect(run, entry)
   end
   warn_deprecated(run, entry, warnings or {})

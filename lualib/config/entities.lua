@@ -221,7 +221,7 @@ local function credential(name, key, fields, extra)
 end
 
 M.keyauth_credentials = credential("keyauth_credentials", "key", {
-  { key = text { required = true, unique = true, encrypted = true, referenceable = true } },
+  { key = text { auto = true, unique = true, encrypted = true, referenceable = true } },
   { ttl = typedefs.ttl },
 }, { secret_key = true })
 
@@ -232,7 +232,7 @@ M.basicauth_credentials = credential("basicauth_credentials", "username", {
 
 M.hmacauth_credentials = credential("hmacauth_credentials", "username", {
   { username = text { required = true, unique = true } },
-  { secret = text { required = true, encrypted = true, referenceable = true } },
+  { secret = text { auto = true, encrypted = true, referenceable = true } },
 })
 
 local ASYMMETRIC = "^[REP]S%d%d%d$"
@@ -249,8 +249,8 @@ local function check_jwt_secret(secret)
 end
 
 M.jwt_secrets = credential("jwt_secrets", "key", {
-  { key = text { required = true, unique = true } },
-  { secret = text { encrypted = true, referenceable = true } },
+  { key = text { auto = true, unique = true } },
+  { secret = text { auto = true, encrypted = true, referenceable = true } },
   { rsa_public_key = text { referenceable = true,
     match = "%-%-%-%-%-BEGIN [%u ]*PUBLIC KEY%-%-%-%-%-", err = "invalid key" } },
   { algorithm = { type = "string", default = "HS256", one_of = {
@@ -267,8 +267,8 @@ M.acls = credential("acls", nil, { { group = text { required = true } } })
 
 M.oauth2_credentials = credential("oauth2_credentials", "client_id", {
   { name = text { required = true } },
-  { client_id = text { unique = true } },
-  { client_secret = text { encrypted = true, referenceable = true } },
+  { client_id = text { auto = true, unique = true } },
+  { client_secret = text { auto = true, encrypted = true, referenceable = true } },
   { hash_secret = { type = "boolean", required = true, default = false } },
   { redirect_uris = list(typedefs.url) },
   { client_type = { type = "string", required = true, default = "confidential",

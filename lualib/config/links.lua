@@ -196,7 +196,9 @@ end
 local function content_key(entry)
   local copy = {}
   for name, value in pairs(entry.output) do
-    copy[name] = value
+    if not entry.generated[name] then
+      copy[name] = value
+    end
   end
   for name, target in pairs(entry.refs) do
     copy[name] = target.id
@@ -210,7 +212,7 @@ local function unique_key(run, entry)
     return make(entry)
   end
   local key = run.kinds.by_name[entry.kind].definition.key
-  return key and entry.output[key] or content_key(entry)
+  return key and not entry.generated[key] and entry.output[key] or content_key(entry)
 end
 
 --- Gives the entry its id: the written one, or one derived from what makes it unique.

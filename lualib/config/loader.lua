@@ -5,6 +5,7 @@
 
 local check = require("moongate.config.check")
 local document = require("moongate.config.document")
+local generated = require("moongate.config.generated")
 local inventory = require("moongate.config.inventory")
 local kinds = require("moongate.config.kinds")
 local links = require("moongate.config.links")
@@ -24,6 +25,7 @@ local function new_run(opts)
       parse_yaml = opts.parse_yaml, plugin_schema = opts.plugin_schema,
       plugin_names = opts.plugin_names, getenv = opts.getenv or os.getenv,
       sha1 = opts.sha1 or sha1.hex, read_secret = opts.read_secret,
+      random_bytes = opts.random_bytes or generated.random_bytes,
     },
     problems = Problems.new(), scalars = {}, defaults = {}, plugin_configs = {}, select_tags = {},
     entries = {}, index = {}, used_keys = {}, combinations = {}, plugin_schemas = {},
@@ -87,6 +89,7 @@ end
 -- opts.getenv(name)            -> value or nil (default: os.getenv)
 -- opts.read_secret(path)        -> text, or nil and why: files behind references (default: none is read)
 -- opts.sha1(bytes)             -> hexadecimal (default: plain Lua)
+-- opts.random_bytes(n)         -> bytes for what is generated (default: the kernel's)
 -- opts.inventory                -> also give every entity as it was read (config/inventory.lua)
 -- Returns the document, or nil when there is an error; the list of problems, warnings included:
 -- { severity = "error" | "warning", file, line, column, path, message, cure, entry, keys }; and the inventory.

@@ -151,15 +151,29 @@ local function check_string(run, entry, keys, field, value)
   end
 end
 
---- A copy of the entry's output in which references at the top level have become values.
-function M.resolve_fields(run, entry)
+local resolved
+
+-- A copy of a record's fields with values for references. by_name: the definitions of its fields.
+local function resolved_record(run, by_name, record)
   local out = {}
-  for key, value in pairs(entry.output) do
-    local field = entry.schema.fields[key]
-    out[key] = field and field.referenceable and Schema.is_reference(value)
-      and M.resolve(value, prefixes_of(run), run.opts.getenv, reader(run)) or value
+  for key, value in pairs(record) do
+    out[key] = resolved(run, by_name[key] or {}, value)
   end
   return out
+end
+
+function resolved(run, field, value)
+  if field.type == "record" and type(value) == "table" then
+    return resolved_record(run, Schema.compile(field).by_name, value)
+  elseif field.referenceable and Schema.is_reference(value) then
+    return M.resolve(value, prefixes_of(run), run.opts.getenv, reader(run)) or value
+  end
+  return value
+end
+
+--- A copy of the entry's output in which references have become values, in its records too.
+function M.resolve_fields(run, entry)
+  return resolved_record(run, entry.schema.fields, entry.output)
 end
 
 function walk(run, entry, keys, field, value)

@@ -70,6 +70,15 @@ certificates: [{cert: "{vault://env/cert}", key: "{vault://env/pair/key}"}]
     assert.same({ certificate, "pem" }, { document.certificates[1].cert, document.certificates[1].key })
   end)
 
+  it("become values within the records of an entity", function()
+    local pem = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
+    local document, problems = fixture.load("keys: [{kid: a, pem: {private_key: '{vault://env/pem}'}}, "
+      .. "{kid: b, jwk: '{vault://env/jwk}'}]", { PEM = pem, JWK = '{"kty":"oct","kid":"b"}' })
+    assert.same({}, fixture.lines(problems))
+    assert.equal(pem, document.entities.keys[1].pem.private_key)
+    assert.equal('{"kty":"oct","kid":"b"}', document.entities.keys[2].jwk)
+  end)
+
   describe("to files", function()
     local FILES = { ["/keys/openai"] = "sk-1\n", ["/keys/all"] = '{"token":"sk-2"}', ["/run/c"] = "sk-3" }
     local KEYS = "vaults: [{prefix: keys, name: file, config: {prefix: /keys}}]"
