@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "core/anchors.h"
 #include "core/worker.h"
 
 typedef struct kept {
@@ -81,14 +82,6 @@ static kept_t *find(identities_t *s, const identity_t *id)
     return NULL;
 }
 
-// The node's own anchors, read once.
-static tls_store_t *node_store(worker_t *w, const char **why)
-{
-    if (!w->trust && tls_store_create(w->ca_pem, &w->trust, why) != 0)
-        w->trust = NULL;
-    return w->trust;
-}
-
 static tls_ctx_t *make_context(worker_t *w, const identity_t *id, const char **why)
 {
     tls_ctx_t *ctx = NULL;
@@ -97,7 +90,7 @@ static tls_ctx_t *make_context(worker_t *w, const identity_t *id, const char **w
                            .verify_depth = id->depth,
                            .store = id->store,
                            .cert = id->cert};
-    if (id->verify && !o.store && !(o.store = node_store(w, why)))
+    if (id->verify && !o.store && !(o.store = anchors_get(w->anchors, why)))
         return NULL;
     return tls_client_create(&o, &ctx, why) == 0 ? ctx : NULL;
 }

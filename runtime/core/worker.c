@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/anchors.h"
 #include "core/conn.h"
 #include "core/control.h"
 #include "core/file.h"
@@ -158,6 +159,7 @@ static int open_tls(worker_t *w, char *why, size_t why_cap)
     w->ca_pem = buf_str(&ca); // owned from here on; freed in worker_close
     if (!ca.p)
         w->ca_pem = STR("");
+    w->anchors = anchors_create(w->loop, w->ca_pem);
     if (!any_tls(s->proxy_listen, s->n_proxy_listen) &&
         !any_tls(s->status_listen, s->n_status_listen))
         return 0;
@@ -254,6 +256,21 @@ static void stop_listeners(worker_t *w, unsigned from, unsigned to)
 
 // ---- configurations ----
 
+// Whether somebody's certificate is likely to be verified: a service's, or a provider's of a plugin for AI.
+static bool verifies_peers(const generation_t *g)
+{
+    static const str_t AI = STR("ai-");
+    for (uint32_t i = 0; i < g->n_services; i++) {
+        if (g->services[i].https && g->services[i].tls_verify != 0)
+            return true;
+    }
+    for (uint32_t i = 0; i < g->n_plugins; i++) {
+        if (str_starts(g->plugins[i].name, AI))
+            return true;
+    }
+    return false;
+}
+
 int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap)
 {
     static uint64_t number; // of the process
@@ -266,6 +283,8 @@ int worker_adopt(worker_t *w, generation_t *g, char *why, size_t why_cap)
     upstreams_install(w, g);
     w->gen = g;
     prober_install(w->prober);
+    if (verifies_peers(g))
+        anchors_read_ahead(w->anchors);
     if (old)
         generation_release(old);
     return 0;
@@ -364,7 +383,7 @@ void worker_close(worker_t *w)
         tls_release(w->tls);
     if (w->default_cert)
         tls_cert_release(w->default_cert);
-    tls_store_release(w->trust);
+    anchors_destroy(w->anchors);
     if (w->ca_pem.n)
         free((char *)(uintptr_t)w->ca_pem.p);
     free(w->trusted);

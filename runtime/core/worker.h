@@ -42,7 +42,7 @@ struct worker {
     tls_ctx_t *tls; // of the TLS listeners; certificates by the current generation
     tls_cert_t *default_cert;
     str_t ca_pem;       // extra trust anchors for upstreams, owned
-    tls_store_t *trust; // the node's anchors as OpenSSL has them; NULL until they are needed
+    struct anchors *anchors; // the same or the system's, as OpenSSL has them (anchors.h)
     io_timer_t drain_timer, beat_timer, stream_timer;
     uint64_t date_s; // the second that date was made for
     char date[32];   // "Mon, 23 Nov 2026 00:00:00 GMT"; see worker_date

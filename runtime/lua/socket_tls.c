@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "core/anchors.h"
 #include "io/tls.h"
 
 enum { CERT_CONTEXTS_MAX = 16 };
@@ -19,8 +20,9 @@ struct client_context {
 
 static int make(bridge_t *b, bool verify, tls_cert_t *cert, tls_ctx_t **out, const char **why)
 {
-    tls_client_opts_t o = {
-        .verify = verify, .ca_pem = b->worker->ca_pem, .cert = cert, .no_alpn = true};
+    tls_client_opts_t o = {.verify = verify, .cert = cert, .no_alpn = true};
+    if (verify && !(o.store = anchors_get(b->worker->anchors, why)))
+        return ERR_INVALID;
     return tls_client_create(&o, out, why);
 }
 
