@@ -194,12 +194,19 @@ end
 -- ---- level 3 ----
 
 -- Returns value, nil, level; or nil and why. The callback's errors are results: hence the pcall.
+-- What was made while another configuration came, or everything was forgotten, is the caller's alone.
 local function load_value(self, key, options, callback, ...)
+  local prefix = self.shared.prefix
   local ok, value, err, own = pcall(callback, ...)
   if not ok then
     err = "callback threw an error: " .. tostring(value)
   end
-  if err ~= nil then
+  if self.shared.prefix ~= prefix then
+    if err ~= nil then
+      return nil, err
+    end
+    return value, nil, 3
+  elseif err ~= nil then
     local kept, old, why = resurrect(self, key, options, err)
     if kept then
       return old, why, 4
@@ -237,11 +244,14 @@ local function wait_for(self, key)
   return find(self, key)
 end
 
--- Waits while another worker makes the value. The entry, or nil: make it now (the lock is held, or nobody else's).
+-- Waits while another worker makes the value. The entry; or nil: make it now, and the lock that is held for it, if any.
 local function wait_for_worker(self, key, options)
   local began, step = mono(), FIRST_STEP_S
-  while not self.shared:try_lock(key) do
-    if not phase.may_wait() or mono() - began >= WAIT_S then
+  while true do
+    local lock = self.shared:try_lock(key)
+    if lock then
+      return nil, lock
+    elseif not phase.may_wait() or mono() - began >= WAIT_S then
       return nil
     end
     wait.sleep(step)
@@ -256,13 +266,15 @@ end
 -- Runs make() alone over all workers, as far as that can be waited for.
 local function alone(self, key, options, callback, ...)
   self.loading[key] = { maker = task.token(), waiters = {} }
-  local entry = wait_for_worker(self, key, options)
+  local entry, lock = wait_for_worker(self, key, options)
   if entry then
     wake(self, key)
     return entry.value, nil, 2
   end
   local value, err, level = load_value(self, key, options, callback, ...)
-  self.shared:unlock(key)
+  if lock then
+    cache_shared.unlock(lock)
+  end
   wake(self, key)
   return value, err, level
 end

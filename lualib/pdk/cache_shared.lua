@@ -153,23 +153,24 @@ end
 
 -- ---- locks ----
 
-local held, watching = {}, false -- [name] = {handle, task's token, owner's mark}
+local NOBODYS = {} -- in the stead of a lock where nobody waits
+local held, watching = {}, false -- [{name, handle, task's token, owner's mark}] = true
 
-local function free(name, lock)
-  if shdict.get(lock.handle, name) == lock.mark then
-    shdict.delete(lock.handle, name)
+local function free(lock)
+  if shdict.get(lock.handle, lock.name) == lock.mark then
+    shdict.delete(lock.handle, lock.name)
   end
-  held[name] = nil
+  held[lock] = nil
 end
 
 -- Keeps the leases of tasks that live and ends those of tasks that died.
 local function watch(premature)
   watching = false
-  for name, lock in pairs(held) do
+  for lock in pairs(held) do
     if premature or not task.alive(lock.token) then
-      free(name, lock)
+      free(lock)
     else
-      shdict.expire(lock.handle, name, LEASE_S)
+      shdict.expire(lock.handle, lock.name, LEASE_S)
     end
   end
   if next(held) and not premature then
@@ -179,30 +180,31 @@ end
 
 local serial = 0
 
---- Takes the lock of a key for the running task: true, or false when somebody else has it. With one worker there
+--- Takes the lock of a key for the running task, for unlock; nil when somebody else has it. With one worker there
 --- is nobody else.
 function Shared:try_lock(key)
   if not self.locks or node.worker_count() == 1 then
-    return true
+    return NOBODYS
   end
   serial = serial + 1
   local name = self:name_of(key)
   local mark = node.worker_pid() .. ":" .. serial
   local ok, err = shdict.add(self.locks, name, mark, LEASE_S)
   if not ok then
-    return err ~= "exists" -- without memory for locks nobody waits
+    return err ~= "exists" and NOBODYS or nil -- without memory for locks nobody waits
   end
-  held[name] = { handle = self.locks, token = task.token(), mark = mark }
+  local lock = { name = name, handle = self.locks, token = task.token(), mark = mark }
+  held[lock] = true
   if not watching then
     watching = wait.timer_at(WATCH_S, watch) ~= nil
   end
-  return true
+  return lock
 end
 
-function Shared:unlock(key)
-  local name = self:name_of(key)
-  if held[name] then
-    free(name, held[name])
+--- Gives back what try_lock gave; harmless when that was given back already.
+function M.unlock(lock)
+  if held[lock] then
+    free(lock)
   end
 end
 

@@ -74,6 +74,20 @@ describe("kong.cache", function()
     assert.same("x", kong.cache:get("k", nil, value_of("y")))
   end)
 
+  it("keeps nothing that was made while another configuration came, or all was forgotten", function()
+    for _, meanwhile in ipairs({ function() fake.generation = fake.generation + 1 end, function() kong.cache:purge() end }) do
+      local value, err, level = kong.cache:get("slow", nil, function()
+        meanwhile()
+        kong.cache:get("other", nil, value_of("o")) -- a request that comes then
+        return "before"
+      end)
+      assert.same({ "before", nil, 3 }, { value, err, level })
+      assert.same("after", kong.cache:get("slow", nil, value_of("after")))
+      assert.is_nil((select(2, kong.cache:get("other", nil, value_of("o")))))
+      kong.cache:invalidate("slow")
+    end
+  end)
+
   it("stays within its size", function()
     for i = 1, 12000 do
       kong.cache:get("k" .. i, nil, value_of(print)) -- a function is no text: this worker's alone
