@@ -77,6 +77,8 @@ local MORE = {
   { "loop-timer", "access", [[ngx.timer.at(0, function() while true do pcall(function() while true do end end) end end)]] },
   { "bomb-timer", "access", [[ngx.timer.at(0, function() return #("x"):rep(1e9) end)]] },
   { "loop-thread", "access", [[ngx.thread.wait(ngx.thread.spawn(function() while true do end end))]] },
+  { "bomb-tables", "access", [[local t = {} for i = 1, 1e9 do t[i] = { i } end]] },
+  { "kilobytes", "access", [[kong.response.exit(200, tostring(collectgarbage("count")))]] },
   { "waits", "access", [[kong.response.exit(200, kept.waits)]] },
   { "keep", "access", [[local secret = kong.request.get_header("X-Me")
     kept.read = function() return secret end
@@ -175,6 +177,15 @@ describe("a plugin's fault", function()
     gw:wait_log("ran for more than 100 ms without waiting .plugin_budget.")
     gw:wait_log("%[lua%] not enough memory")
     assert.status(200, client.get(gw, "/keep?well=1"))
+  end)
+
+  -- What stops it may be its memory, or the time that its memory takes.
+  it("leaves no garbage that the next request pays for", function()
+    for _ = 1, 5 do
+      assert.status(500, client.get(gw, "/bomb-tables"))
+      local kilobytes = tonumber(client.get(gw, "/kilobytes").body)
+      assert.is_true(kilobytes < 32 * 1024, kilobytes .. " kB")
+    end
   end)
 
   it("in a light thread ends the request whose thread it is", function()
