@@ -41,7 +41,7 @@ struct worker {
     unsigned n_listeners;
     tls_ctx_t *tls; // of the TLS listeners; certificates by the current generation
     tls_cert_t *default_cert;
-    str_t ca_pem;       // extra trust anchors for upstreams, owned
+    str_t ca_pem;            // extra trust anchors for upstreams, owned
     struct anchors *anchors; // the same or the system's, as OpenSSL has them (anchors.h)
     io_timer_t drain_timer, beat_timer, stream_timer;
     uint64_t date_s; // the second that date was made for
