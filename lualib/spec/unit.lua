@@ -362,6 +362,7 @@ function Plugin.run(self, phases, conf, request)
       error(("plugin '%s' has no %s phase"):format(self.name, name), 2)
     end
     if AFTER_RESPONSE[name] then
+      request.buffering = request.buffering or handler.response ~= nil -- such a phase turns it on
       respond(request)
     end
     if AFTER_RESPONSE[name] or not request.exited then

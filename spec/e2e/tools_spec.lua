@@ -247,9 +247,9 @@ end)]])
     write(plugin .. "handler.lua", [[
 local Own = { PRIORITY = 10, VERSION = "1.0.0" }
 function Own:access()
+  if kong.request.get_header("X-Pass") then return end
   local thing = kong.db.things:select_by_key(kong.request.get_header("X-Thing"))
   local owner = thing and thing.consumer and kong.db.consumers:select(thing.consumer)
-  if kong.request.get_header("X-Pass") then return end
   return kong.response.exit(thing and 200 or 404, owner and owner.username)
 end
 function Own:response()
