@@ -16,7 +16,7 @@ static void tell_alone(const load_t *l, bool from_last_good)
     generation_hash(buf_str(&l->document), hash);
     config_state_loaded(str_from(hash), (uint32_t)files, content);
     if (!from_last_good) {
-        last_good_keep(l->settings, buf_str(&l->document));
+        last_good_keep(l->settings, LAST_GOOD_DOCUMENT, buf_str(&l->document));
         return;
     }
     config_state_failed(buf_str(&l->problems), content);
@@ -29,7 +29,7 @@ static int load_alone(const master_t *m, load_t *l)
     *l = (load_t){.settings = m->s};
     bool good = m->o->load(l) == LOAD_DONE;
     control_log_problems(buf_str(&l->problems), good ? LOG_WARN : LOG_EMERG);
-    bool last_good = !good && last_good_take(m->s, &l->document) == 0;
+    bool last_good = !good && last_good_take(m->s, LAST_GOOD_DOCUMENT, &l->document) == 0;
     if (!good && !last_good) {
         log_write(LOG_EMERG, "not started: the configuration is invalid");
         return -1;

@@ -233,19 +233,27 @@ void master_load_cancel(master_t *m)
 
 // ---- the last good one ----
 
-int master_take_last_good(master_t *m)
+static int take_last_good(const settings_t *s, last_good_part_t part, document_t *out)
 {
     buf_t text = {0};
-    int rc = last_good_take(m->s, &text);
+    int rc = last_good_take(s, part, &text);
     int fd =
         rc == 0 ? memfd_create("moongate-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (rc == 0 && (fd < 0 || write_all(fd, buf_str(&text)) != 0))
         rc = -errno;
     buf_dispose(&text);
     if (rc == 0)
-        return take_document(fd, &m->candidate) == 0 ? 0 : -EINVAL;
+        return take_document(fd, out) == 0 ? 0 : -EINVAL;
     if (fd >= 0)
         close(fd);
+    return rc;
+}
+
+int master_take_last_good(master_t *m)
+{
+    int rc = take_last_good(m->s, LAST_GOOD_DOCUMENT, &m->candidate);
+    if (rc == 0 && m->n_slots > m->n_workers)
+        take_last_good(m->s, LAST_GOOD_ADMIN, &m->candidate_admin); // or it waits
     return rc;
 }
 
@@ -272,6 +280,9 @@ void master_tell_loaded(master_t *m)
     generation_hash(str_make(m->current.p, m->current.n), hash);
     str_to_u64(facts_get(facts, STR("files")), &files);
     config_state_loaded(str_from(hash), (uint32_t)files, facts_get(facts, STR("content")));
-    if (!m->from_last_good)
-        last_good_keep(m->s, str_make(m->current.p, m->current.n));
+    if (m->from_last_good)
+        return;
+    last_good_keep(m->s, LAST_GOOD_DOCUMENT, str_make(m->current.p, m->current.n));
+    if (m->current_admin.n > 0)
+        last_good_keep(m->s, LAST_GOOD_ADMIN, str_make(m->current_admin.p, m->current_admin.n));
 }

@@ -150,7 +150,7 @@ static void tell_done(job_t *j)
     log_write(LOG_NOTICE, "configuration reloaded: %s", j->why);
     config_state_loaded(str_from(j->reloads->worker->gen->hash), (uint32_t)files,
                         facts_get(facts, STR("content")));
-    last_good_keep(j->reloads->worker->settings, j->document);
+    last_good_keep(j->reloads->worker->settings, LAST_GOOD_DOCUMENT, j->document);
 }
 
 static void tell_unchanged(job_t *j)
