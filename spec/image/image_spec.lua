@@ -96,6 +96,11 @@ describe("the image", function()
     local manifest = cjson.decode(read(blob(listed)))
     local config = cjson.decode(read(blob(manifest.config)))
     local layer = blob(manifest.layers[1])
+    local function path(entry)
+      return "blobs/sha256/" .. entry.digest:match("^sha256:(%x+)$")
+    end
+    assert.same({ { Config = path(manifest.config), RepoTags = { name }, Layers = { path(manifest.layers[1]) } } },
+      cjson.decode(read(dir .. "/manifest.json"))) -- what docker load reads
     assert.same("sha256:" .. run("gzip -dc " .. layer .. " | sha256sum"):match("^%x+"), config.rootfs.diff_ids[1])
     assert.same({ "65532:65532", "SIGTERM" }, { config.config.User, config.config.StopSignal })
     assert.truthy(run("tar -tvzf " .. layer):find("drwxrwxrwt 0/0[^\n]* %./tmp/\n"))
