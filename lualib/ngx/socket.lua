@@ -116,6 +116,9 @@ function tcp.receiveany(self, max)
 end
 
 function tcp.receiveuntil(self, pattern, opts)
+  if pattern == "" then
+    return nil, "pattern is empty"
+  end
   local raw, inclusive = self.raw, opts and opts.inclusive or false
   local ended = false -- the pattern was reached by a call with a size
   return function(size)

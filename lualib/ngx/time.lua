@@ -13,8 +13,11 @@ for i, name in ipairs(MONTHS) do
   MONTH_NUMBERS[name] = i
 end
 
+local YEAR_10000 = 253402300800
+
 local function date(seconds)
-  return os.date("!*t", math.floor(seconds))
+  local t = seconds > -YEAR_10000 and seconds < YEAR_10000 and os.date("!*t", math.floor(seconds))
+  return t or error(("bad argument #1 (%g is no time)"):format(seconds), 4)
 end
 
 local function http_time(seconds)

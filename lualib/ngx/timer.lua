@@ -4,11 +4,15 @@ local wait = require "moongate.abi.wait"
 
 local _M = {}
 
+local LONGEST_S = 1e9 -- what C takes
+
 local function check(delay, fn)
   if type(delay) ~= "number" then
     error("bad argument #1 (number expected, got " .. type(delay) .. ")", 3)
   elseif delay < 0 then
     error("delay must not be negative", 3)
+  elseif not (delay <= LONGEST_S) then
+    error(("delay too large: %g s"):format(delay), 3)
   elseif type(fn) ~= "function" then
     error("bad argument #2 (function expected, got " .. type(fn) .. ")", 3)
   end
@@ -19,7 +23,7 @@ function _M.fill(ngx)
     local n = tonumber(seconds)
     if not n then
       error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
-    elseif n < 0 or n ~= n then
+    elseif not (n >= 0 and n <= LONGEST_S) then
       error(('invalid sleep duration "%s"'):format(tostring(seconds)), 2)
     end
     wait.sleep(n)

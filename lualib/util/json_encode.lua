@@ -74,15 +74,21 @@ local function encode_number(value)
 end
 
 local encode_value
-local empty_as_array = false -- of the encoding under way
+local empty_as_array, length_of = false, nil -- of the encoding under way
 
-local function encode_array(value, out, depth)
+-- How many elements it has as an array; nil: it is an object.
+local function own_length(value)
+  return (M.is_array(value) or empty_as_array and next(value) == nil) and #value or nil
+end
+
+local function encode_array(value, n, out, depth)
   out[#out + 1] = "["
-  for i = 1, #value do
+  for i = 1, n do
     if i > 1 then
       out[#out + 1] = ","
     end
-    encode_value(value[i], out, depth)
+    local item = value[i]
+    encode_value(item == nil and null or item, out, depth)
   end
   out[#out + 1] = "]"
 end
@@ -118,6 +124,17 @@ local function encode_object(value, out, depth)
   out[#out + 1] = "}"
 end
 
+local function encode_table(value, out, depth)
+  if depth >= MAX_DEPTH then
+    error("JSON deeper than " .. MAX_DEPTH .. " levels, or a table inside itself", 0)
+  end
+  local n = length_of(value)
+  if n then
+    return encode_array(value, n, out, depth + 1)
+  end
+  return encode_object(value, out, depth + 1)
+end
+
 function encode_value(value, out, depth)
   local kind = type(value)
   if kind == "string" then
@@ -130,20 +147,17 @@ function encode_value(value, out, depth)
     out[#out + 1] = "null"
   elseif kind ~= "table" then
     error("JSON cannot hold a " .. kind, 0)
-  elseif depth >= MAX_DEPTH then
-    error("JSON deeper than " .. MAX_DEPTH .. " levels, or a table inside itself", 0)
-  elseif M.is_array(value) or empty_as_array and next(value) == nil then
-    encode_array(value, out, depth + 1)
   else
-    encode_object(value, out, depth + 1)
+    encode_table(value, out, depth)
   end
 end
 
 --- Encodes a value. Raises for what JSON cannot say (functions, NaN, cycles): that is misuse.
--- empty_array: a table without entries is written as [], not as {}.
-function M.encode(value, empty_array)
+-- empty_array: a table without entries is written as [], not as {}. length(table): how many elements it has as an array, nil
+-- for an object; else who begins with a first element is one.
+function M.encode(value, empty_array, length)
   local out = {}
-  empty_as_array = empty_array == true
+  empty_as_array, length_of = empty_array == true, length or own_length
   encode_value(value, out, 0)
   return concat(out)
 end

@@ -223,7 +223,8 @@ static int l_kill(lua_State *L)
     thread_t *t = find_thread(self->task, (uint32_t)luaL_checknumber(L, 1));
     if (!t || ended(t))
         return push_error(L, "already waited or killed");
-    if (t->state == THREAD_RUNNING || t == self->task->entry)
+    bool awaited = t->waiter && t->waiter != self; // by its parent, who would never go on
+    if (t->state == THREAD_RUNNING || t == self->task->entry || awaited)
         return push_error(L, "killer not parent");
     thread_kill(t);
     thread_release(t, false);

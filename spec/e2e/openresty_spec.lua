@@ -39,6 +39,39 @@ describe("the ngx API", function()
     raises([[ngx.escape_uri("a", 1)]], "\"type\" 1 is not supported")
   end)
 
+  it("lets nobody kill a thread that another one waits for", function()
+    gives([[
+      local why
+      local awaited = ngx.thread.spawn(function() ngx.sleep(0.02) return "ended" end)
+      ngx.thread.spawn(function() ngx.sleep(0.001) why = select(2, ngx.thread.kill(awaited)) end)
+      local ok, what = ngx.thread.wait(awaited)
+      return ok, what, why]], true, "ended", "killer not parent")
+  end)
+
+  it("names the caller's mistake in times and patterns", function()
+    raises("ngx.timer.at(1e10, print)", "delay too large: 1e+10 s")
+    raises("ngx.sleep(1 / 0)", 'invalid sleep duration "inf"')
+    raises("ngx.http_time(0 / 0)", "nan is no time")
+    raises("ngx.cookie_time(1e20)", "1e+20 is no time")
+    gives([[return ngx.socket.tcp():receiveuntil("")]], null, "pattern is empty")
+  end)
+
+  it("writes JSON arrays as lua-cjson does", function()
+    gives([[
+      local cjson = require("cjson")
+      return cjson.encode({ 1, a = 2 }), cjson.encode({ [1] = 1, [3] = 2 }), cjson.encode({ [2] = 1 }),
+        cjson.encode({ [0] = 1 }), cjson.encode({ 1, [2.5] = 2 }), cjson.encode({ {}, { {} } }),
+        require("cjson.safe").encode({ 1, [1000] = 2 })]],
+      '{"1":1,"a":2}', "[1,null,2]", "[null,1]", '{"0":1}', '{"1":1,"2.5":2}', "[{},[{}]]",
+      null, "Cannot serialise table: excessively sparse array")
+    gives([[
+      local cjson = require("cjson.safe").new()
+      local convert, ratio, safe = cjson.encode_sparse_array()
+      cjson.encode_sparse_array(true)
+      cjson.encode_empty_table_as_object(false)
+      return convert, ratio, safe, cjson.encode({ 1, [1000] = {} })]], false, 2, 10, '{"1":1,"1000":[]}')
+  end)
+
   it("reads base64 with line ends of MIME", function()
     gives([[return ngx.decode_base64mime("aGVs\r\nbG8="), ngx.decode_base64mime("aGVsbG8")]], "hello", "hello")
   end)
