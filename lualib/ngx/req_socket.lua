@@ -71,8 +71,10 @@ local function until_pattern(self, pattern, inclusive, size)
 end
 
 function methods.receiveuntil(self, pattern, opts)
-  if type(pattern) ~= "string" or pattern == "" then
-    error("bad argument #1 to 'receiveuntil' (pattern is empty)", 2)
+  if type(pattern) ~= "string" then
+    error("bad argument #1 to 'receiveuntil' (string expected, got " .. type(pattern) .. ")", 2)
+  elseif pattern == "" then
+    return nil, "pattern is empty"
   end
   local inclusive = opts and opts.inclusive or false
   local ended = false -- the pattern was reached by a call with a size
