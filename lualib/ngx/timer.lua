@@ -11,7 +11,7 @@ local function check(delay, fn)
     error("bad argument #1 (number expected, got " .. type(delay) .. ")", 3)
   elseif delay < 0 then
     error("delay must not be negative", 3)
-  elseif not (delay <= LONGEST_S) then
+  elseif delay > LONGEST_S or delay ~= delay then
     error(("delay too large: %g s"):format(delay), 3)
   elseif type(fn) ~= "function" then
     error("bad argument #2 (function expected, got " .. type(fn) .. ")", 3)
