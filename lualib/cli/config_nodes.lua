@@ -33,8 +33,8 @@ local function as_text(list, current)
   local lines = { ("current configuration: %s"):format(current ~= "" and current or "none") }
   for _, one in ipairs(list) do
     lines[#lines + 1] = ("%s  %s  %s  %s  %d s ago"):format(one.id, tostring(one.hostname), tostring(one.version),
-      one.problem and "refused: " .. one.problem or one.hash == current and "current"
-        or one.hash ~= "" and one.hash or "none yet", one.age)
+      one.problem and "refused: " .. one.problem or one.hash == "" and "none yet"
+        or one.hash == current and "current" or one.hash, one.age)
   end
   return table.concat(lines, "\n")
 end

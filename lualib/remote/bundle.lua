@@ -7,7 +7,7 @@ local decode = require("cjson.safe").decode
 local _M = {}
 
 local FORMAT = 1
-local MAX_BYTES = 64 * 1024 * 1024
+local MAX_BYTES = 8 * 1024 * 1024 -- what a gateway takes within plugin_budget and plugin_memory, beside its requests
 
 local CONFIG = { yaml = true, yml = true, json = true }
 
@@ -45,6 +45,14 @@ local function check(files, allow_code)
   return true
 end
 
+-- true when a bundle of that size may be; nil, why.
+local function check_size(text)
+  if #text > MAX_BYTES then
+    return nil, ("is too large: %d bytes are more than %d MiB"):format(#text, MAX_BYTES / 1024 / 1024)
+  end
+  return true
+end
+
 --- files: name -> text. The bundle's text, the same for the same files; or nil, why.
 function _M.pack(files)
   local ok, why = check(files, true)
@@ -60,15 +68,21 @@ function _M.pack(files)
     list[i] = ('{"name":%s,"text":%s}'):format(json.encode(name), json.encode(files[name]))
   end
   local text = ('{"format":%d,"files":[%s]}'):format(FORMAT, table.concat(list, ","))
-  if #text > MAX_BYTES then
-    return nil, ("%d bytes are more than %d MiB"):format(#text, MAX_BYTES / 1024 / 1024)
+  ok, why = check_size(text)
+  if not ok then
+    return nil, "the bundle " .. why
   end
   return text
 end
 
 --- The files of a bundle, name -> text; or nil, why. allow_code: plugins' Lua files too.
 function _M.unpack(text, allow_code)
-  local bundle, why = decode(text)
+  local ok, why = check_size(text)
+  if not ok then
+    return nil, why
+  end
+  local bundle
+  bundle, why = decode(text)
   if type(bundle) ~= "table" then
     return nil, "is no JSON object: " .. tostring(why)
   elseif bundle.format ~= FORMAT or type(bundle.files) ~= "table" then
@@ -82,7 +96,6 @@ function _M.unpack(text, allow_code)
     end
     files[file.name] = file.text
   end
-  local ok
   ok, why = check(files, allow_code)
   if not ok then
     return nil, why

@@ -31,6 +31,7 @@ local contact = stats.gauge("moongate_config_remote_last_contact_timestamp_secon
 -- ---- what is said ----
 
 local said -- the last trouble: said once, until it changes or is over
+local unusable -- why what is in Redis was not taken: `config nodes` shows it
 
 local function trouble(why, is_connected)
   stats.set(connected, is_connected and 1 or 0)
@@ -65,7 +66,7 @@ local function tell(source, client)
   local configuration, ok, problems = native.configuration()
   return store.beat(client, source.keys, node.node_id(), {
     hash = native.volume_content(source.dir) or "", configuration_hash = configuration,
-    problem = not ok and first_error(problems) or nil, version = node.version(), hostname = node.hostname(), at = node.now(),
+    problem = unusable or not ok and first_error(problems) or nil, version = node.version(), hostname = node.hostname(), at = node.now(),
   })
 end
 
@@ -83,7 +84,19 @@ local function beat(premature, source)
   end
 end
 
+local function set_unusable(source, why)
+  if unusable ~= why then
+    unusable = why
+    wait.timer_at(0, beat, source)
+  end
+end
+
 -- ---- taking a bundle ----
+
+-- Others have their turn between the steps, each of which takes its time for a large bundle.
+local function breathe()
+  wait.sleep(0)
+end
 
 -- Does the signature fit, where one is asked for? true; nil, why.
 local function check_signature(source, text, signature)
@@ -106,13 +119,16 @@ local function take(source, client, hash)
     return nil, ("bundle %s %s"):format(hash, signature)
   end
   local ok, files, why
+  breathe()
   ok, why = check_signature(source, text, signature)
   if ok then
+    breathe()
     files, why = bundle.unpack(text, source.public_key ~= nil)
   end
   if not files then
     return nil, ("bundle %s %s"):format(hash, why)
   end
+  breathe()
   ok, why = native.volume_replace(source.dir, hash, files)
   if not ok then
     return nil, ("%s cannot be written: %s"):format(source.dir, why)
@@ -151,6 +167,7 @@ local function follow(source)
   while id and not node.exiting() do
     local ok, what = look(source, client)
     stats.set(contact, node.now())
+    set_unusable(source, not ok and what or nil)
     if ok and not what then
       fine()
     else
@@ -186,10 +203,13 @@ local function run(premature, source)
     return
   end
   local follower, end_waiter = wait.spawn(follow, source), wait.spawn(wait_end)
-  local _, why = wait.wait(follower, end_waiter)
+  local ok, why = wait.wait(follower, end_waiter)
   wait.kill(follower)
   wait.kill(end_waiter)
   ending = nil
+  if not ok then
+    set_unusable(source, tostring(why))
+  end
   if why then
     trouble(tostring(why))
   end

@@ -71,7 +71,7 @@ static int l_configuration(lua_State *L)
     config_state_t s;
     config_state_get(&s);
     lua_pushstring(L, s.hash);
-    lua_pushboolean(L, s.attempt_ok);
+    lua_pushboolean(L, s.attempt_ok || s.attempt_ms == 0); // the first is still to come
     lua_pushstring(L, s.error);
     return 3;
 }

@@ -462,13 +462,14 @@ static void add_places(const settings_t *from)
                       (unsigned long long)from->lua_shared_dicts[i].bytes);
 }
 
-// Settings of the process: of the environment only where modules are, logs into its own directory, no time limit for Lua.
+// Settings of the process: of the environment only where modules are, logs into its own directory, no limit for Lua.
 static int load_base(program_t *p, const settings_t *from)
 {
     char *why = NULL;
     add_base_flag("proxy_listen=127.0.0.1:0, 127.0.0.1:0 ssl");
     add_base_flag("log_level=debug");
     add_base_flag("plugin_budget=1h");
+    add_base_flag("plugin_memory=8g");
     add_base_flag("admin_listen=off");
     add_base_flag("prefix=%s", p->prefix);
     add_base_flag("error_log=%s/error.log", p->prefix);

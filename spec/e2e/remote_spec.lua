@@ -158,6 +158,9 @@ describe("configuration from Redis", function()
     push(dir.root .. "/conf")
     gw:wait_log("is not signed, and config_redis_public_key asks for a signature")
     assert.same(404, client.get(gw, "/a").status)
+    sched.wait_until(function()
+      return command("nodes").output:find("refused: bundle %x+ is not signed")
+    end, nil, "the refusal is not told")
     for name, text in pairs(watching.plugin({}, "hello", "hello")) do
       put("conf/" .. name, text)
     end
@@ -165,6 +168,28 @@ describe("configuration from Redis", function()
       .. "plugins: [{name: hello, config: {text: signed}}]}\n")
     push("--sign", key, dir.root .. "/conf")
     answers(gw, "/a", "hello signed")
+  end)
+
+  it("takes bundles up to the limit; larger ones are refused and cannot stop it", function()
+    local gw = start()
+    local path = config("a", "large")
+    local function write(bytes) -- quotes are what JSON makes longer
+      put("conf/a.yaml", watching.answering("a", "large") .. ("#" .. ('"'):rep(99) .. "\n"):rep(bytes / 101))
+    end
+    write(4 * 1024 * 1024)
+    push("--skip-check", path)
+    answers(gw, "/a", "large")
+    write(5 * 1024 * 1024)
+    local result = command("push", "--skip-check", path)
+    assert.same(1, result.code)
+    assert.matches("the bundle is too large: %d+ bytes are more than 8 MiB", result.output)
+  end)
+
+  it("says of a gateway that has nothing yet just that", function()
+    local _ = start()
+    sched.wait_until(function()
+      return command("nodes").output:find("  none yet  ", 1, true)
+    end, nil, "the node is not listed so")
   end)
 
   it("keeps clusters apart", function()
