@@ -66,7 +66,8 @@ local function tell(source, client)
   local configuration, ok, problems = native.configuration()
   return store.beat(client, source.keys, node.node_id(), {
     hash = native.volume_content(source.dir) or "", configuration_hash = configuration,
-    problem = unusable or not ok and first_error(problems) or nil, version = node.version(), hostname = node.hostname(), at = node.now(),
+    problem = unusable or not ok and first_error(problems) or nil,
+    version = node.version(), hostname = node.hostname(), at = node.now(),
   })
 end
 

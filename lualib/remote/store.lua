@@ -121,12 +121,20 @@ end
 
 local function queue(client, keys, hash, bundle, signature, who)
   client:multi()
-  client:set(keys.bundle .. hash, bundle)
-  if signature then
-    client:set(keys.signature .. hash, signature)
+  local ok, why = client:set(keys.bundle .. hash, bundle)
+  if ok and signature then
+    ok, why = client:set(keys.signature .. hash, signature)
   end
-  client:set(keys.current, hash)
-  client:xadd(keys.events, "MAXLEN", "~", EVENTS_MAX, "*", "hash", hash, "by", who)
+  if ok then
+    ok, why = client:set(keys.current, hash)
+  end
+  if ok then
+    ok, why = client:xadd(keys.events, "MAXLEN", "~", EVENTS_MAX, "*", "hash", hash, "by", who)
+  end
+  if not ok then
+    client:discard()
+    return nil, why -- EXEC would only say that something was refused
+  end
   return client:exec()
 end
 
