@@ -126,7 +126,6 @@ struct bridge {
     uint32_t *plugin_row;    // which plugin runs, seen by the master (core/quarantine.h)
     volatile stop_t stop;    // of what runs
     volatile bool stop_told; // the error was raised
-    volatile bool stop_full; // it took too much memory on its way
     heap_t heap;
     generation_t *installing; // what entities are asked of while a generation is being prepared
     bool closing;

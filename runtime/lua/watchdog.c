@@ -63,7 +63,7 @@ static void unhook(bridge_t *b)
 {
     lua_sethook(b->L, NULL, 0, 0);
     b->stop = STOP_NOT;
-    b->stop_told = b->stop_full = false;
+    b->stop_told = false;
 }
 
 // Garbage does not count: only what is in use after a collection. A quarter must be free then, or the next collection is near.
@@ -154,10 +154,8 @@ static void start_ticks(void)
 void watchdog_memory(bridge_t *b)
 {
     ASSERT(b->running_L, "memory is limited while Lua code runs");
-    if (!armed || b->stop != STOP_NOT)
-        return;
-    b->stop_full = true;
-    hook(b, STOP_MEMORY);
+    if (armed && b->stop == STOP_NOT)
+        hook(b, STOP_MEMORY);
 }
 
 // ---- life ----
@@ -165,10 +163,9 @@ void watchdog_memory(bridge_t *b)
 void watchdog_run_over(bridge_t *b)
 {
     ASSERT(b->stop != STOP_NOT, "only a run that was stopped");
-    bool full = b->stop_full; // whatever has stopped it in the end
     unhook(b);
-    if (full)
-        lua_gc(b->L, LUA_GCCOLLECT, 0);
+    // Whatever stopped it: the next collection would be due at twice of what it left.
+    lua_gc(b->L, LUA_GCCOLLECT, 0);
 }
 
 void watchdog_start(bridge_t *b)

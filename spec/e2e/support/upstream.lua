@@ -205,11 +205,20 @@ function Upstream:stop()
   end
 end
 
--- A port on which nothing listens (connections are refused).
+local refused = {} -- ports that were given out: what takes one may not have done so yet
+
+-- A port on which nothing listens (connections are refused), another one each time.
 function M.refused_port()
-  local server = assert(socket.bind("127.0.0.1", 0))
-  local port = tonumber((select(2, server:getsockname())))
-  server:close()
+  local taken, port = {}, nil
+  repeat
+    local server = assert(socket.bind("127.0.0.1", 0))
+    port = tonumber((select(2, server:getsockname())))
+    taken[#taken + 1] = server
+  until not refused[port]
+  refused[port] = true
+  for _, server in ipairs(taken) do
+    server:close()
+  end
   return port
 end
 
