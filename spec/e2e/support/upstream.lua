@@ -209,7 +209,8 @@ local refused = {} -- ports that were given out: what takes one may not have don
 
 -- A port on which nothing listens (connections are refused), another one each time.
 function M.refused_port()
-  local taken, port = {}, nil
+  local taken = {}
+  local port
   repeat
     local server = assert(socket.bind("127.0.0.1", 0))
     port = tonumber((select(2, server:getsockname())))
