@@ -109,7 +109,9 @@ describe("a gateway that starts with its last good configuration", function()
     start()
     gw:expect_error(".")
     assert.equal(200, (api:get("/services/good")))
-    assert.is_true(select(2, api:get("/status")).config.last_good)
+    sched.wait_until(function() -- the master says so once the workers serve
+      return select(2, api:get("/status")).config.last_good
+    end)
     assert.equal(201, (api:post("/services?wait=1", { name = "more", host = "h" })))
     assert.is_false(select(2, api:get("/status")).config.last_good)
     gw:stop()
