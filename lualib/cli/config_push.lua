@@ -6,6 +6,8 @@ local crypto = require "moongate.abi.crypto"
 local node = require "moongate.abi.node"
 local store = require "moongate.remote.store"
 
+local native = require("moongate.abi.c").native
+
 local EXIT_FAILED, EXIT_CONFLICT = 1, 2
 
 local function fail(code, text)
@@ -42,12 +44,9 @@ end
 
 -- fn(path, name) for each entry whose name does not begin with a dot, by name. true; nil, why.
 local function each_entry(dir, fn)
-  local lfs = require "lfs"
-  local names = {}
-  for name in lfs.dir(dir) do
-    if name:sub(1, 1) ~= "." then
-      names[#names + 1] = name
-    end
+  local names, cannot = native.list_directory(dir)
+  if not names then
+    return nil, dir .. ": " .. cannot
   end
   table.sort(names)
   for _, name in ipairs(names) do
@@ -60,7 +59,7 @@ local function each_entry(dir, fn)
 end
 
 local function is_directory(path)
-  return require("lfs").attributes(path, "mode") == "directory"
+  return native.list_directory(path) ~= nil
 end
 
 -- The Lua files below dir, under prefix.

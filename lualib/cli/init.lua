@@ -14,7 +14,7 @@ local MODULES = {
   handlers = "moongate.cli.handlers",
 }
 
-local NEED_LFS = { ["config push"] = true, test = true, ["plugin new"] = true, ["plugin check"] = true }
+local NEED_LFS = { test = true, ["plugin new"] = true, ["plugin check"] = true }
 
 local function run(program, command, ...)
   local args = { ... }

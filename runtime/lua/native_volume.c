@@ -2,9 +2,12 @@
 // They write to the disk in place: rare, small, in one worker. Not reading it (config/volume.h, loader_files.c).
 #include "lua/bridge.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "config/volume.h"
@@ -65,6 +68,24 @@ static int l_volume_replace(lua_State *L)
     return 1;
 }
 
+// list_directory(path) -> names without a leading dot, in no order; nil, why
+static int l_list_directory(lua_State *L)
+{
+    DIR *dir = opendir(luaL_checkstring(L, 1));
+    if (!dir)
+        return push_error(L, strerror(errno));
+    lua_newtable(L);
+    int n = 0;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        lua_pushstring(L, entry->d_name);
+        lua_rawseti(L, -2, ++n);
+    }
+    closedir(dir);
+    return 1;
+}
+
 // configuration() -> hash in use, was the last attempt taken, its problems, one a line
 static int l_configuration(lua_State *L)
 {
@@ -77,9 +98,7 @@ static int l_configuration(lua_State *L)
 }
 
 const luaL_Reg native_volume[] = {
-    {"configuration", l_configuration},
-    {"remote_dir", l_remote_dir},
-    {"volume_content", l_volume_content},
-    {"volume_replace", l_volume_replace},
-    {NULL, NULL},
+    {"configuration", l_configuration},   {"list_directory", l_list_directory},
+    {"remote_dir", l_remote_dir},         {"volume_content", l_volume_content},
+    {"volume_replace", l_volume_replace}, {NULL, NULL},
 };

@@ -202,6 +202,14 @@ describe("configuration from Redis", function()
     assert.truthy(command("nodes").output:find(hash, 1, true))
   end)
 
+  it("pushes directories without the library lfs, which an image does not have", function()
+    put("lua/lfs.lua", 'error("lfs is not here")')
+    config("a", "listed")
+    local result = gateway.command({ "config", "push", dir.root .. "/conf" },
+      { env = { MOONGATE_CONFIG_REDIS = url(), MOONGATE_LUA_PATH = dir.root .. "/lua/?.lua;;" } })
+    assert.same(0, result.code, result.output)
+  end)
+
   it("keeps clusters apart", function()
     local gw = start({ settings = { config_redis_cluster = "blue" } })
     push(config("a", "of default"))
