@@ -167,11 +167,9 @@ local function create(call, row, field, parent)
   return changed(call, row, entity, answer, 201)
 end
 
--- The id that a PUT is for; a name that is not there yet becomes the new one's.
+-- The id that a PUT is for; the name that it was put by is its name, unless the input has another.
 local function id_to_put(row, key, found, input)
-  if found then
-    return found.id
-  elseif Store.is_id(key) then
+  if Store.is_id(key) then
     return key
   end
   local field = row.key or row.key_below
@@ -179,16 +177,17 @@ local function id_to_put(row, key, found, input)
     return nil, errors.make("invalid_primary_key", "invalid primary key: '" .. errors.show({ id = key }) .. "'", { id = key })
   end
   input[field] = input[field] == nil and key or input[field]
-  return node.uuid()
+  return found and found.id or node.uuid()
 end
 
-local function put(call, row, key, found, field, parent)
+-- find() is asked anew when the body is there: others may have written meanwhile.
+local function put(call, row, key, find, field, parent)
   local input, answer = call.read(row)
   if not input then
     return answer
   end
   local id
-  id, answer = id_to_put(row, key, found, input)
+  id, answer = id_to_put(row, key, find(), input)
   if not id then
     return answer
   end
@@ -197,13 +196,18 @@ local function put(call, row, key, found, field, parent)
   return changed(call, row, entity, answer)
 end
 
-local function patch(call, row, found)
+local function patch(call, row, find)
+  local found = find()
   if not found then
     return errors.not_found()
   end
   local input, answer = call.read(row, found)
   if not input then
     return answer
+  end
+  found = find()
+  if not found then
+    return errors.not_found()
   end
   local entity
   entity, answer = publish.store():update(row.kind, found.id, input)
@@ -230,7 +234,8 @@ local function wrapped(call, row, found)
   return { status = 200, body = body }
 end
 
-local function one(call, row, key, found, field, parent)
+local function one(call, row, key, find, field, parent)
+  local found = find()
   local by = not Store.is_id(key) and row.key or nil
   if call.method == "GET" then
     if found and row.kind == "consumer_groups" then
@@ -242,9 +247,9 @@ local function one(call, row, key, found, field, parent)
   if answer then
     return answer
   elseif call.method == "PUT" then
-    return put(call, row, key, found, field, parent)
+    return put(call, row, key, find, field, parent)
   elseif call.method == "PATCH" then
-    return patch(call, row, found)
+    return patch(call, row, find)
   end
   return delete(call, row, found)
 end
@@ -262,7 +267,9 @@ end
 function _M.member(row)
   return function(call)
     local key = call.params[1]
-    return one(call, row, key, publish.store():find(row.kind, key))
+    return one(call, row, key, function()
+      return publish.store():find(row.kind, key)
+    end)
   end
 end
 
@@ -285,7 +292,9 @@ function _M.member_below(parent_row, row, field)
     if not parent then
       return errors.not_found()
     end
-    return one(call, row, key, publish.store():find_below(row.kind, key, field, parent.id), field, parent.id)
+    return one(call, row, key, function()
+      return publish.store():find_below(row.kind, key, field, parent.id)
+    end, field, parent.id)
   end
 end
 
@@ -356,6 +365,10 @@ function _M.members(row)
     end
     if not input then
       return answer
+    end
+    found = publish.store():find(row.kind, call.params[1]) -- others may have written meanwhile
+    if not found then
+      return errors.not_found()
     end
     local wanted = row.kind == "consumers" and (input.group or input.consumer_group) or input.consumer
     return join(call, row.kind, found, type(wanted) == "table" and (wanted.id or wanted.name or wanted.username) or wanted)

@@ -75,6 +75,40 @@ describe("the store of the Admin API", function()
     end
   end)
 
+  it("looks at what is there when the body has come, not before", function()
+    local function begin(method, path, text)
+      local c = client.connect(api.to)
+      c:send(("%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"):format(method,
+        path, #text))
+      return function()
+        c:send(text)
+        local response = c:read_response({ method = method })
+        c:close()
+        return response.status
+      end
+    end
+    local first, second = begin("PUT", "/services/once", '{"host":"a"}'), begin("PUT", "/services/once", '{"host":"b"}')
+    assert.same({ 200, 200 }, { first(), second() })
+    local _, services = api:get("/services")
+    local hosts = {}
+    for _, service in ipairs(services.data) do
+      hosts[#hosts + 1] = service.name == "once" and service.host or nil
+      assert.is_string(service.name)
+    end
+    assert.same({ "b" }, hosts)
+    local patch = begin("PATCH", "/services/once", '{"host":"c"}')
+    sched.sleep(0.05)
+    assert.equal(204, (api:delete("/services/once")))
+    assert.equal(404, patch())
+    api:post("/consumers", { username = "short" })
+    api:post("/consumer_groups", { name = "long" })
+    local join = begin("POST", "/consumers/short/consumer_groups", '{"group":"long"}')
+    sched.sleep(0.05)
+    assert.equal(204, (api:delete("/consumers/short")))
+    assert.equal(404, join())
+    assert.equal(200, (api:get("/consumer_groups/long")))
+  end)
+
   it("waits for memberships too", function()
     api:post("/consumer_groups?wait=1", { name = "gold" })
     api:post("/consumers?wait=1", { username = "gina" })

@@ -63,9 +63,10 @@ describe("writing through the Admin API", function()
     local status, made = api:put("/services/" .. id, { name = "put", host = "h", retries = 2, tags = { "a" } })
     assert.same({ 200, id, 2 }, { status, made.id, made.retries })
     local _, again = api:put("/services/put", { host = "other" })
-    assert.same({ id, "other", 5 }, { again.id, again.host, again.retries }) -- what is not named is the default again
+    -- what is not named is the default again
+    assert.same({ id, "put", "other", 5 }, { again.id, again.name, again.host, again.retries })
     assert.equal(made.created_at, again.created_at)
-    local _, changed = api:patch("/services/" .. id, { name = "put", read_timeout = 1000 })
+    local _, changed = api:patch("/services/" .. id, { read_timeout = 1000 })
     assert.same({ "put", "other", 1000 }, { changed.name, changed.host, changed.read_timeout })
     local plugin
     status, plugin = api:post("/services/put/plugins", { name = "rate-limiting", config = { minute = 5, hour = 9 } })
