@@ -24,8 +24,9 @@ const ALL = {
   customEnv: { OPENAI_API_KEY: { valueFrom: { secretKeyRef: { name: "openai", key: "api-key" } } } },
   envFrom: [{ configMapRef: { name: "more" } }],
   proxy: { type: "LoadBalancer", externalTrafficPolicy: "Local", loadBalancerClass: "example.com/lb", annotations: { a: "b" }, labels: { c: "d" } },
+  admin: { enabled: true, http: { enabled: true }, annotations: { a: "b" }, labels: { c: "d" } },
   serviceMonitor: { enabled: true, trustCRDsExist: true, labels: { release: "prometheus" } },
-  networkPolicy: { proxyFrom: [{ podSelector: {} }], extraEgress: [{ ports: [{ port: 6379, protocol: "TCP" }] }] },
+  networkPolicy: { proxyFrom: [{ podSelector: {} }], adminFrom: [{ podSelector: {} }], extraEgress: [{ ports: [{ port: 6379, protocol: "TCP" }] }] },
   deployment: {
     serviceAccount: { annotations: { a: "b" } },
     userDefinedVolumes: [{ name: "extra", emptyDir: {} }],
@@ -183,6 +184,19 @@ test("names and selectors meet", () => {
   const backend = route.spec.rules[0].backendRefs[0];
   assert.ok(find(objects, "Service", backend.name).spec.ports.some((p) => p.port === backend.port));
   assert.equal(route.metadata.namespace, find(objects, "Service").metadata.namespace);
+});
+
+test("the Admin API is off, and behind a Service of its own when it is on", () => {
+  const admin = (objects) => objects.find((o) => o.kind === "Service" && o.metadata.name.endsWith("-admin"));
+  assert.equal(admin(chart()), undefined);
+  assert.equal(env(chart()).MOONGATE_ADMIN_LISTEN, undefined);
+  const on = chart({ admin: { enabled: true } });
+  assert.equal(env(on).MOONGATE_ADMIN_LISTEN, "0.0.0.0:8444 ssl");
+  assert.deepEqual(admin(on).spec.ports, [{ name: "admin-tls", port: 8444, targetPort: "admin-tls", protocol: "TCP" }]);
+  const reachable = (objects) => find(objects, "NetworkPolicy").spec.ingress.some((rule) => rule.ports.some((p) => p.port === "admin-tls"));
+  assert.equal(reachable(on), false);
+  assert.equal(reachable(chart(ALL)), true);
+  assert.equal(env(chart(ALL)).MOONGATE_ADMIN_LISTEN, "0.0.0.0:8001, 0.0.0.0:8444 ssl");
 });
 
 test("configuration, plugins and secrets are one volume", () => {

@@ -55,6 +55,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ join ", " $list }}
 {{- end }}
 
+{{- define "moongate.adminListen" -}}
+{{- $list := list -}}
+{{- with .Values.admin.http }}{{ if .enabled }}{{ $list = append $list (printf "0.0.0.0:%v" .containerPort) }}{{ end }}{{ end -}}
+{{- with .Values.admin.tls }}{{ if .enabled }}{{ $list = append $list (printf "0.0.0.0:%v ssl" .containerPort) }}{{ end }}{{ end -}}
+{{ join ", " $list }}
+{{- end }}
+
 {{/* A variable: plain text or a map with valueFrom. */}}
 {{- define "moongate.variable" -}}
 - name: {{ .name }}
@@ -80,5 +87,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- if not (or $v.proxy.http.enabled $v.proxy.tls.enabled) -}}
 {{- fail "proxy.http.enabled and proxy.tls.enabled are both false: nothing would listen" -}}
+{{- end -}}
+{{- if and .Values.admin.enabled (not (include "moongate.adminListen" .)) -}}
+{{- fail "admin.enabled is true, and admin.http.enabled and admin.tls.enabled are both false: nothing would listen" -}}
 {{- end -}}
 {{- end }}
