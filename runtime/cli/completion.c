@@ -72,9 +72,28 @@ static void put_seconds(const command_t *commands, unsigned n, const char *name)
 
 // ---- bash; zsh runs the same function through bashcompinit ----
 
+// "bash|zsh|fish" are words to choose from, "[DIR|FILE...]" are not.
+static bool has_choices(const command_t *c)
+{
+    return c->operands && strchr(c->operands, '|') && c->operands[0] >= 'a' &&
+           c->operands[0] <= 'z';
+}
+
+// What lualib/cli/test.lua takes: cli_parse hands it everything.
+static const char TEST_FLAGS[] =
+    " --coverage --coverage-file --exclude-tags --filter --junit --list --output --plugin-dir"
+    " --repeat --shuffle --tags --tap --timeout --verbose --watch";
+
+static bool is_test(const command_t *c)
+{
+    return strcmp(c->name, "test") == 0;
+}
+
 static void put_operand_words(const command_t *c)
 {
-    if (c->operands && strchr(c->operands, '|'))
+    if (is_test(c))
+        fputs(TEST_FLAGS, stdout);
+    if (has_choices(c))
         for (const char *p = c->operands; *p; p++)
             putchar(*p == '|' ? ' ' : *p);
 }
@@ -179,9 +198,9 @@ static void fish_options(const command_t *c)
         fish_condition(c);
         puts(" -a '$__moongate_settings'");
     }
-    if (c->operands && strchr(c->operands, '|')) {
+    if (has_choices(c) || is_test(c)) {
         fish_condition(c);
-        fputs(" -f -a '", stdout);
+        fputs(is_test(c) ? " -a '" : " -f -a '", stdout);
         put_operand_words(c);
         puts("'");
     }

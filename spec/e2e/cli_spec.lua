@@ -96,6 +96,17 @@ describe("the command line", function()
     end
   end)
 
+  it("completes the options of `moongate test`, and no placeholder", function()
+    local bash, n = output({ "completion", "bash" }), 0
+    local words = bash:match("'test'%) words='([^\n]*)' ;;") .. " "
+    for flag in output({ "test", "--help" }):gmatch("%-%-[%a%-]+") do
+      n = n + 1
+      assert.truthy(flag == "--help" or words:find(flag .. " ", 1, true), flag)
+    end
+    assert.truthy(n > 10)
+    assert.is_nil(bash:find("FILE...", 1, true))
+  end)
+
   it("has every setting in the manual and the completions", function()
     local names = settings()
     assert.truthy(#names >= 40)
