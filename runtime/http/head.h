@@ -93,10 +93,16 @@ int request_head_parse(request_head_t *out, arena_t *a, const char *p, size_t n,
 
 // Parses one complete response head. `method` is the request's (HEAD and CONNECT decide
 // framing, as do 1xx, 204, 304). HEAD_OK, or HEAD_BAD with *why: the answer to the client is
-// 502. A 101 is HEAD_BAD: we never ask for one. Content-Length repeated with one value is taken
+// 502. A 101 is HEAD_BAD: nobody asked for one. Content-Length repeated with one value is taken
 // once, the other lines are marked removed.
 int response_head_parse(response_head_t *out, arena_t *a, const char *p, size_t n,
                         http_method_t method, const head_limits_t *limits, const char **why);
+
+// The same of the answer to a GET that asked for another protocol: a 101 is HEAD_OK when
+// Connection nominates Upgrade and Upgrade is there. Whether it is the one asked for is the
+// caller's to see.
+int response_head_parse_switch(response_head_t *out, arena_t *a, const char *p, size_t n,
+                               const head_limits_t *limits, const char **why);
 
 // True for fields that belong to one connection (RFC 9110 7.6.1) whatever Connection says.
 bool hdr_is_hop_by_hop(hdr_id_t id);

@@ -80,9 +80,12 @@ static int framing(response_head_t *r, const field_facts_t *f, http_method_t met
     return 0;
 }
 
-int response_head_parse(response_head_t *out, arena_t *a, const char *p, size_t n,
-                        http_method_t method, const head_limits_t *limits, const char **why)
+// `may_switch`: a 101 that names what it switches to is an answer.
+static int parse(response_head_t *out, arena_t *a, str_t text, http_method_t method,
+                 const head_limits_t *limits, bool may_switch, const char **why)
 {
+    const char *p = text.p;
+    size_t n = text.n;
     response_head_t r = {0};
     field_facts_t facts = {0};
     const char *next, *end = fields_end(p, n);
@@ -94,12 +97,26 @@ int response_head_parse(response_head_t *out, arena_t *a, const char *p, size_t 
         return HEAD_BAD;
     if (next > end)
         return refuse(why, "a line that does not end in CRLF");
-    if (r.status == 101)
+    if (r.status == 101 && !may_switch)
         return refuse(why, "a 101 that nobody asked for");
     if (fields_parse(&r.headers, a, next, end, limits->fields_max, false, &facts, why) != 0 ||
         framing(&r, &facts, method, why) != 0)
         return HEAD_BAD;
+    if (r.status == 101 && !(facts.nominates_upgrade && facts.has_upgrade))
+        return refuse(why, "a 101 that does not say to what");
     r.keep_alive = !facts.close && (r.minor == 1 || facts.keep_alive) && r.body != BODY_TO_EOF;
     *out = r;
     return HEAD_OK;
+}
+
+int response_head_parse(response_head_t *out, arena_t *a, const char *p, size_t n,
+                        http_method_t method, const head_limits_t *limits, const char **why)
+{
+    return parse(out, a, str_make(p, n), method, limits, false, why);
+}
+
+int response_head_parse_switch(response_head_t *out, arena_t *a, const char *p, size_t n,
+                               const head_limits_t *limits, const char **why)
+{
+    return parse(out, a, str_make(p, n), METHOD_GET, limits, true, why);
 }

@@ -149,3 +149,24 @@ TEST(responses_refused)
     }
     request_end();
 }
+
+static int parse_switch(const char *text, response_head_t *r)
+{
+    const char *why;
+    return response_head_parse_switch(r, &arena, text, strlen(text), &LIMITS, &why);
+}
+
+TEST(a_101_is_an_answer_to_who_asked)
+{
+    response_head_t r;
+    const char *good = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    CHECK_EQ_INT(parse_switch(good, &r), HEAD_OK);
+    CHECK_EQ_INT(r.status, 101);
+    CHECK_EQ_INT(r.body, BODY_NONE);
+    CHECK_EQ_INT(parse_response(good, METHOD_GET, &r), HEAD_BAD);
+    CHECK_EQ_INT(parse_switch("HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n", &r), HEAD_BAD);
+    CHECK_EQ_INT(parse_switch("HTTP/1.1 101 X\r\nConnection: upgrade\r\n\r\n", &r), HEAD_BAD);
+    CHECK_EQ_INT(parse_switch("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", &r), HEAD_OK);
+    CHECK_EQ_INT(r.content_length, 3);
+    request_end();
+}
