@@ -364,10 +364,12 @@ static void check_lent(conn_t *c)
     socklen_t n = sizeof info;
     bool broken = getsockopt(sock_fd(c->sock), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
                   info.tcpi_state == TCP_CLOSE;
-    if (broken)
+    if (broken) {
         conn_close(c, false);
-    else
-        io_timer_start(&c->timer, LENT_CHECK_MS);
+        return;
+    }
+    c->paused = c->paused && sock_paused(c->sock);
+    io_timer_start(&c->timer, c->paused ? HANGUP_CHECK_MS : LENT_CHECK_MS);
 }
 
 static void on_deadline(io_timer_t *t)
@@ -474,10 +476,18 @@ void conn_lend(conn_t *c, const sock_events_t *ev, void *owner, buf_t *early)
     sock_pause(c->sock);
 }
 
+void conn_watch_lent(conn_t *c)
+{
+    ASSERT(c->lent, "a lent connection is watched for its borrower");
+    if (!c->paused)
+        watch_hangup(c);
+}
+
 void conn_take_back(conn_t *c, uint64_t *in, uint64_t *out)
 {
     ASSERT(c->lent, "a connection is taken back once");
     c->lent = NULL;
+    c->paused = false;
     io_timer_stop(&c->timer);
     *in = sock_bytes_in(c->sock) - c->lent_in;
     *out = sock_bytes_out(c->sock) - c->lent_out;

@@ -24,7 +24,7 @@ struct conn {
     bool heading;            // a head is under way: its deadline is absolute
     bool paused;             // not read now: the timer looks whether the client is still there
     bool half_closed;        // the client has ended its side and awaits its answer
-    const sock_events_t *lent;  // a plugin's, which has the connection (raw.h); NULL: ours
+    const sock_events_t *lent;  // of who has the connection (raw.h); NULL: ours
     uint64_t lent_in, lent_out; // the socket's counts then
     bool leaving; // closes once the client has taken what is queued; what it sends is dropped
 };
@@ -39,6 +39,8 @@ void conn_close(conn_t *c, bool reset);
 void conn_leave(conn_t *c, bool linger);
 // Events go to `ev` and `owner`, and no deadline of ours runs, until conn_take_back; paused. Bytes that wait here are appended to *early.
 void conn_lend(conn_t *c, const sock_events_t *ev, void *owner, buf_t *early);
+// Whoever has it does not read it now, and wants to hear within 100 ms all the same that the client broke off.
+void conn_watch_lent(conn_t *c);
 // Ours again, paused: it closes when its request ends. How much came and went meanwhile.
 void conn_take_back(conn_t *c, uint64_t *in, uint64_t *out);
 // Whether it has reached max_connection_age: its next answer is its last.

@@ -11,6 +11,7 @@
 #include "core/passive.h"
 #include "core/respond.h"
 #include "core/stream.h"
+#include "core/tunnel.h"
 #include "core/upstreams.h"
 
 static void try_target(exchange_t *x);
@@ -23,6 +24,8 @@ static void drop_upstream(exchange_t *x)
     if (x->connector)
         connect_cancel(x->connector);
     x->connector = NULL;
+    if (x->r->tunnel)
+        tunnel_end(x->r->tunnel);
     if (x->u)
         uconn_close(x->u);
     x->u = NULL;
@@ -369,7 +372,7 @@ void exchange_start(request_t *r)
     }
     ASSERT(!r->exchange_room, "a request goes upstream once");
     exchange_t *x = r->exchange_room = mem_alloc(sizeof *x);
-    *x = (exchange_t){.r = r};
+    *x = (exchange_t){.r = r, .websocket = r->head.upgrade && exchange_asks_for_websocket(r)};
     io_timer_init(&x->timer, r->worker->loop, on_timeout);
     r->exchange = x;
     r->state = REQ_PROXY;

@@ -24,6 +24,7 @@ struct exchange {
     bool reused, fresh_only, got_bytes, have_head;
     bool keep_alive; // so says the response
     bool chunked_up; // the body goes out chunked
+    bool websocket;  // the request asks for an upgrade to WebSocket
     uint8_t n_informational;
     const char *why; // detail for the log; static, or valid until the next TLS error
     buf_t head;      // an incomplete response head
@@ -46,6 +47,8 @@ void exchange_on_drain(sock_t *s);
 str_t exchange_chosen_host(const request_t *r);
 // Whether the request's body goes out as it comes (nobody collected it and it is not here yet).
 bool exchange_streams_body(const request_t *r);
+// Whether the client asks for a WebSocket and the request still says so. To be asked before its hop-by-hop lines are stripped.
+bool exchange_asks_for_websocket(const request_t *r);
 // Writes head and what is there of the body (unless it streams). 0 or ERR_*.
 int exchange_write_request(exchange_t *x);
 // Writes a run of a streamed body. 0 or ERR_*.

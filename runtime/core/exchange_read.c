@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "core/conn.h"
 #include "core/respond.h"
+#include "core/tunnel.h"
 
 enum { INFORMATIONAL_MAX = 8 };
 
@@ -64,6 +65,25 @@ static void await_events(request_t *r)
         r->up.read_timeout_ms = ms;
 }
 
+// The upstream speaks WebSocket from here on. Its head goes to the client as any other does, then the connections become a tunnel.
+static void switch_protocols(exchange_t *x)
+{
+    request_t *r = x->r;
+    ASSERT(x->websocket && r->conn, "a 101 answers a client that asked for it");
+    headers_set(&r->headers, &r->arena, HDR_UPGRADE, hdr_name(HDR_UPGRADE), STR("websocket"));
+    if (respond_begin(r, 101, 0) != 0)
+        return;
+    if (r->status != 101) { // a plugin would not have it
+        exchange_detach(r);
+        respond_end(r);
+        return;
+    }
+    io_timer_stop(&x->timer);
+    uconn_t *u = x->u;
+    x->u = NULL;
+    tunnel_begin(r, u);
+}
+
 static void on_head(exchange_t *x)
 {
     request_t *r = x->r;
@@ -87,10 +107,27 @@ static void on_head(exchange_t *x)
     if (r->tap)
         tap_head(r->tap, x->response->status, headers_get(&r->headers, HDR_CONTENT_TYPE),
                  headers_get(&r->headers, HDR_CONTENT_ENCODING));
-    if (wants_collecting(r))
+    if (x->response->status == 101)
+        switch_protocols(x);
+    else if (wants_collecting(r))
         r->buffering = true;
     else if (respond_begin(r, x->response->status, length_of(x)) == 0)
         await_events(r);
+}
+
+static int parse_head(exchange_t *x, str_t head, const head_limits_t *limits)
+{
+    request_t *r = x->r;
+    if (!x->websocket)
+        return response_head_parse(x->response, &r->arena, head.p, head.n, r->head.method,
+                                   limits, &x->why);
+    int rc =
+        response_head_parse_switch(x->response, &r->arena, head.p, head.n, limits, &x->why);
+    bool other = rc == HEAD_OK && x->response->status == 101 &&
+                 !str_ieq(headers_get(&x->response->headers, HDR_UPGRADE), STR("websocket"));
+    if (other)
+        x->why = "a 101 to another protocol than the one asked for";
+    return other ? HEAD_BAD : rc;
 }
 
 // Parses the head at p[0..n): its length, 0 when more is needed, SIZE_MAX when the exchange failed or the request ended.
@@ -109,12 +146,11 @@ static size_t take_head(exchange_t *x, const char *p, size_t n)
     if (!x->response)
         x->response = arena_alloc(&r->arena, sizeof *x->response);
     str_t copy = end ? arena_dup(&r->arena, str_make(p, end)) : STR("");
-    if (end == 0 || response_head_parse(x->response, &r->arena, copy.p, end, r->head.method,
-                                        &limits, &x->why) != HEAD_OK) {
+    if (end == 0 || parse_head(x, copy, &limits) != HEAD_OK) {
         exchange_failed(x, ERR_PROTOCOL);
         return SIZE_MAX;
     }
-    if (x->response->status >= 200) {
+    if (x->response->status >= 200 || x->response->status == 101) {
         on_head(x);
         return r->finished || r->exchange != x ? SIZE_MAX : end;
     }
@@ -300,6 +336,10 @@ static void take_bytes(exchange_t *x, char *p, size_t n)
         }
         p += end;
         n -= end;
+    }
+    if (x->r->tunnel) {
+        tunnel_start(x->r->tunnel, str_make(p, n));
+        return;
     }
     bool empty = x->body_kind == BODY_NONE || (x->body_kind == BODY_LENGTH && x->left == 0);
     if (n || empty)

@@ -145,6 +145,14 @@ static void put_framing(wire_t *w, exchange_t *x, bool known, size_t length)
     }
 }
 
+bool exchange_asks_for_websocket(const request_t *r)
+{
+    str_t to = headers_get(&r->head.headers, HDR_UPGRADE);
+    return r->head.minor >= 1 && str_eq(r->up.method, STR("GET")) &&
+           r->head.method == METHOD_GET && r->body.kind == BODY_NONE && !r->new_body.p &&
+           !r->doc && str_ieq(to, STR("websocket"));
+}
+
 // Most heads are written from the stack: the socket copies what the kernel does not take.
 typedef struct head_room {
     char text[3072];
@@ -171,7 +179,8 @@ static str_t head_text(exchange_t *x, head_room_t *stack, bool known, size_t len
     wire_line(&w, hdr_name(HDR_HOST), host);
     put_client_lines(&w, &r->head.headers);
     put_forwarded(&w, r);
-    wire_put(&w, STR("Connection: keep-alive\r\n"));
+    wire_put(&w, x->websocket ? STR("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+                              : STR("Connection: keep-alive\r\n"));
     put_framing(&w, x, known, length);
     wire_put(&w, STR("\r\n"));
     ASSERT(w.p <= w.end, "a head fits what was counted for it");

@@ -195,14 +195,26 @@ uconn_t *uconn_create(pool_t *p, sock_t *s)
     return u;
 }
 
-void uconn_close(uconn_t *u)
+// The socket is closed by the caller.
+static void uconn_free(uconn_t *u)
 {
     pool_t *p = u->pool;
     ASSERT(list_empty(&u->links), "a connection leaves its pool before it is closed");
     io_timer_stop(&u->timer);
-    sock_close(u->sock);
     free(u);
     pool_release(p);
+}
+
+void uconn_close(uconn_t *u)
+{
+    sock_close(u->sock);
+    uconn_free(u);
+}
+
+void uconn_close_linger(uconn_t *u, unsigned linger_ms)
+{
+    sock_close_linger(u->sock, linger_ms);
+    uconn_free(u);
 }
 
 uconn_t *pool_take(pool_t *p)

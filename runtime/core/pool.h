@@ -48,3 +48,5 @@ void pool_give(uconn_t *u);
 // Wraps a fresh socket (taken).
 uconn_t *uconn_create(pool_t *p, sock_t *s);
 void uconn_close(uconn_t *u);
+// Closes it when the peer has taken what is queued and ended too, or took nothing for linger_ms.
+void uconn_close_linger(uconn_t *u, unsigned linger_ms);

@@ -1,5 +1,5 @@
-// A client's connection in a plugin's hands: from raw_begin on the gateway reads, writes and times nothing of it, until the request ends.
-// What the plugin does with it is lua/socket.c. Invariant: who was lent a connection gives it back (raw_end) before the request
+// A client's connection in a plugin's hands, or a tunnel's: from raw_begin on nobody else reads, writes and times it, until the request
+// ends. What the plugin does with it is lua/socket.c, the tunnel is tunnel.c. Invariant: who was lent a connection gives it back (raw_end) before the request
 // finishes; after that the connection only closes.
 #pragma once
 

@@ -21,6 +21,7 @@
 typedef struct conn conn_t;
 typedef struct worker worker_t;
 typedef struct exchange exchange_t;
+typedef struct tunnel tunnel_t;
 
 typedef enum request_state {
     REQ_HEAD,    // head accepted, not yet routed
@@ -129,6 +130,7 @@ struct request {
     upstream_request_t up;
     exchange_t *exchange; // NULL: none under way; storage in exchange_room
     void *exchange_room;  // the heap's; kept until the request is freed
+    tunnel_t *tunnel;     // after a 101 (tunnel.h), or NULL; part of the exchange
     try_record_t *tries;  // newest first
     uint32_t n_tries;
     uint16_t upstream_status;   // 0: none
@@ -153,9 +155,9 @@ struct request {
     uint64_t seen_ms, opened_ms, seen_body_bytes; // stream.c's
     uint64_t length_out;                          // when length_known
     uint64_t sent_body_bytes, sent_bytes, received_bytes;
-    buf_t collected;      // with `buffering`
-    bool raw;             // a plugin has, or had, the connection (raw.h): no answer of our own
-    conn_t *lent;         // the connection while the plugin has it
+    buf_t collected; // with `buffering`
+    bool raw; // a plugin or a tunnel has, or had, the connection (raw.h): no answer of our own
+    conn_t *lent;         // the connection while it is lent
     bool aborted;         // the client has gone
     bool failed_mid_body; // the response broke off
     bool cut;             // an event stream was ended before its time, in good order

@@ -9,6 +9,7 @@
 #include "core/conn.h"
 #include "core/exchange.h"
 #include "core/respond.h"
+#include "core/tunnel.h"
 #include "core/worker.h"
 
 enum { LOOK_MAX_MS = 1000, LOOK_MIN_MS = 10, LOOKS_PER_SPAN = 8 };
@@ -62,6 +63,16 @@ static void look_at(request_t *r, uint64_t now_ms)
     }
 }
 
+// A tunnel has an age too, but nothing can be put into it while it is quiet.
+static void look_at_tunnel(request_t *r, uint64_t now_ms)
+{
+    const settings_t *s = r->worker->settings;
+    if (!r->opened_ms)
+        r->opened_ms = now_ms;
+    if (s->max_stream_age_ms && now_ms - r->opened_ms >= s->max_stream_age_ms)
+        tunnel_cut(r, "the tunnel has reached its greatest age");
+}
+
 static void on_look(io_timer_t *t)
 {
     worker_t *w = CONTAINER_OF(t, worker_t, stream_timer);
@@ -71,6 +82,8 @@ static void on_look(io_timer_t *t)
         request_t *r = CONTAINER_OF(l, request_t, links);
         if (stream_is_open(r))
             look_at(r, now_ms);
+        else if (r->tunnel)
+            look_at_tunnel(r, now_ms);
     }
     streams_start(w);
 }

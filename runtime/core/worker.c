@@ -25,6 +25,7 @@
 #include "core/respond.h"
 #include "core/stats.h"
 #include "core/stream.h"
+#include "core/tunnel.h"
 #include "core/upstreams.h"
 #include "io/dns.h"
 
@@ -464,6 +465,8 @@ static void cut_request(request_t *r)
     request_hold(r);
     if (stream_is_open(r)) {
         stream_cut(r, "gateway_shutdown", "stream_interrupted", "the gateway is shutting down");
+    } else if (r->tunnel) {
+        tunnel_cut(r, "the gateway is shutting down");
     } else if (!r->finished && !r->head_sent && r->state != REQ_PLUGINS) {
         respond_error(r, 503, "the gateway is shutting down");
     }
