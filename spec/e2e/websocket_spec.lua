@@ -55,6 +55,16 @@ function AFTER.much(c)
   c:send(("y"):rep(3000000))
 end
 
+-- As much as anybody takes while the client does not read.
+function AFTER.push(c, up)
+  local piece, sent = ("p"):rep(65536), 0
+  repeat
+    local n, err, partial = c.sock:send(piece)
+    sent = sent + (n or partial)
+  until sent > 200000000 or (err == "timeout" and not sched.writable(c.sock, 0.2))
+  up.pushed = sent
+end
+
 function AFTER.count(c)
   local n = 0
   while n < 3000000 do
@@ -186,6 +196,17 @@ describe("a WebSocket", function()
     assert.same("closed", ended)
     c:close()
     assert.truthy(logged(gw, "/much/1").response.size > 3000000)
+  end)
+
+  it("holds back an upstream whose client does not read, and loses nothing", function()
+    local c = open(gw, "/push/1")
+    local pushed = sched.wait_until(function()
+      return up.pushed
+    end)
+    assert.truthy(pushed < 200000000, pushed)
+    assert.same(pushed, #c:read_all(20))
+    c:close()
+    assert.truthy(logged(gw, "/push/1").response.size > pushed)
   end)
 
   it("carries much to an upstream that reads slowly", function()
