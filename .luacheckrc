@@ -16,5 +16,6 @@ files["lualib"] = { read_globals = { "kong", "ngx" } }
 files["lualib/boot.lua"] = { globals = { "kong", "ngx" } }
 files["lualib/pdk"] = { globals = { "kong", "ngx" } }
 files["lualib/ngx"] = { globals = { "ngx" } }
+files["lualib/compat/resty/http.lua"] = { read_globals = { ngx = NGX } }
 files["lualib/resty"] = { read_globals = { "ngx" } }
 files["spec"] = { std = "luajit+busted", globals = { "kong", "ngx" } }

@@ -106,6 +106,9 @@ local PLUGIN_DIRS = plugin_dirs()
 local OWN = { share .. "/lualib" }
 local COMPAT = { share .. "/lualib/compat" }
 
+-- Libraries that users bring too: ours come last, so that a copy in lua_path (or installed) stands in their place.
+local LAST = { ["resty.http"] = true, ["resty.http_headers"] = true }
+
 local function slashes(name)
   return (name:gsub("%.", "/"))
 end
@@ -142,7 +145,9 @@ local function search_own(name)
   if rest then
     return load_plugin(slashes(rest))
   end
-  if name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") then
+  if LAST[name] then
+    return nil
+  elseif name:match("^kong%.") or name:match("^resty%.") or name:match("^ngx%.") then
     return load_first(COMPAT, slashes(name))
   end
 end

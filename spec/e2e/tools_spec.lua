@@ -398,6 +398,16 @@ return Bad
       end
     end)
 
+    it("finds the libraries that come with the gateway", function()
+      write(dir .. "/bad/handler.lua", [[local http = require "resty.http"
+        local fields = require("resty.http_headers").new()
+        return { PRIORITY = 1, VERSION = "1.0.0", access = function() http.new():request_uri("http://a.test", fields) end }]])
+      write(dir .. "/bad/schema.lua", [[return { name = "bad", fields = { { config = { type = "record", fields = {} } } } }]])
+      local code, output = run(dir, "plugin", "check", "bad")
+      assert.equal(0, code, output)
+      assert.matches("bad: 0 errors", output, 1, true)
+    end)
+
     it("names what a schema says in vain", function()
       write(dir .. "/bad/handler.lua", "return { VERSION = \"1.0.0\", acces = function() end, z = require \"resty.nowhere\" }")
       write(dir .. "/bad/schema.lua", [[return { name = "bad", fields = { { config = { type = "record",
