@@ -31,8 +31,6 @@ local UNTRUSTED = "; a plugin from a file has it only when the setting trusted_p
 local NAMES = {
   { "ngx%.location%.capture", "error",
     "ngx.location.capture: there are no subrequests; ask over ngx.socket.tcp or a client library" },
-  { "ngx%.req%.socket%s*%(%s*true", "error", "ngx.req.socket(true): the client's connection is not given out" },
-  { "ngx%.req%.set_body_file", "error", "ngx.req.set_body_file: reading a file stops the whole worker; use set_body_data" },
   { "ngx%.exec%f[%W]", "error", "ngx.exec: there are no internal locations; change the request with kong.service.request" },
   { "ngx%.run_worker_thread", "error", "ngx.run_worker_thread: there is no thread pool for Lua" },
   { "kong%.db%.[%w_]+:insert%f[%W]", "error", "kong.db writes: the configuration is read-only; keep data in ngx.shared or Redis" },

@@ -44,7 +44,9 @@ sock_t *raw_begin(request_t *r, const sock_events_t *events, void *owner, buf_t 
     r->raw = true;
     r->lent = c;
     respond_hand_over(r);
+    size_t counted = early->n; // with the body
     conn_lend(c, events, owner, early);
+    r->received_bytes += early->n - counted;
     return c->sock;
 }
 

@@ -182,7 +182,6 @@ void tunnel_begin(request_t *r, uconn_t *u)
     t->u = u;
     io_timer_init(&t->idle, r->worker->loop, on_idle);
     t->client = raw_begin(r, &CLIENT_EVENTS, t, &t->early);
-    r->received_bytes += t->early.n;
     r->ended = true;
     r->tunnel = t;
     sock_own(u->sock, &UPSTREAM_EVENTS, t);

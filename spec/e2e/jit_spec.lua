@@ -177,7 +177,10 @@ describe("LuaJIT compiles what runs for a request:", function()
   end
 
   it("header reads and writes of the PDK, in a plugin from a file", function()
-    local heard = run("headers")
+    local heard, rounds = "", 0
+    repeat -- what is hot first is compiled first: the chain around it, or the plugin itself
+      heard, rounds = heard .. "\n" .. run("headers"), rounds + 1
+    until heard:find("compiled [^\n]*plugins/headers/handler%.lua") or rounds == 20
     assert.same({}, pick(heard, "aborted"))
     assert.matches("compiled [^\n]*plugins/headers/handler%.lua", heard)
   end)
