@@ -210,6 +210,7 @@ static void pass_on(conn_t *c, str_t *rest)
     ASSERT(c->busy, "who ends the connection meanwhile leaves its memory to us");
     str_t bytes = *rest;
     *rest = str_make(bytes.p, 0);
+    c->lent_in -= bytes.n; // came in the read that held the head: the borrower's too
     if (bytes.n)
         c->lent->on_data(c->sock, (char *)(uintptr_t)bytes.p, bytes.n);
 }
