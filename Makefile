@@ -122,8 +122,6 @@ $(B)/flags: FORCE
 
 # --- unit tests ------------------------------------------------------------------------------
 
-# Functions that only Lua calls, by their names: nothing else takes their file from the library.
-UNIT_LDFLAGS_lua := -Wl,--undefined=mg_identify
 unit_bins_of = $(patsubst spec/unit/%.c,$(B)/unit/%,$(wildcard spec/unit/$(1)/test_*.c))
 UNIT_HELPERS_OF = $(patsubst spec/unit/%.c,$(B)/unit/%.o,$(filter-out spec/unit/$(1)/test_%,$(wildcard spec/unit/$(1)/*.c)))
 needs_llhttp = $(if $(shell grep -l '[<"]llhttp.h' $(1) 2>/dev/null),$(B)/llhttp/llhttp.a)
@@ -139,7 +137,7 @@ $(B)/unit/$(1)/%: spec/unit/$(1)/%.c $(call UNIT_HELPERS_OF,$(1)) $(call libs_fo
 	$$(say) CC $$<
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) -I$(B)/llhttp -MMD -MP -MF $$@.d -o $$@ $$< $(call UNIT_HELPERS_OF,$(1)) $$(ALL_LDFLAGS) \
-	  $$(filter %/llhttp.a,$$^) $$(UNIT_LDFLAGS_$(1)) $(call libs_for,$(1)) $$(PKG_LIBS) -lm
+	  $$(filter %/llhttp.a,$$^) $(call libs_for,$(1)) $$(PKG_LIBS) -lm
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rules,$(r))))
 

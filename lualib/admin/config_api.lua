@@ -12,6 +12,7 @@ local loader = require("moongate.config.loader")
 local plugins = require("moongate.admin.plugins")
 local problems = require("moongate.admin.problems")
 local publish = require("moongate.admin.publish")
+local file = require("moongate.util.file")
 local regex = require("moongate.abi.regex")
 local request = require("moongate.abi.request")
 local yaml = require("moongate.abi.yaml")
@@ -25,16 +26,6 @@ end)
 
 local posted -- {digest =, hash =}: the text that was posted last, and the hash of the configuration that it became
 
-local function read_secret(path)
-  local file, why = io.open(path, "r")
-  if not file then
-    return nil, why
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 local function parse_yaml(text)
   local tree, why = yaml.parse(text, json.array_mt)
   if tree == nil then
@@ -47,7 +38,7 @@ end
 local function check(text)
   local document, list, inventory = loader.load({ { file = "body", text = text } }, {
     inventory = true, parse_yaml = parse_yaml, plugin_schema = plugins.definition, plugin_names = plugins.names,
-    read_secret = read_secret, sha1 = function(bytes) return crypto.hex(crypto.sha1(bytes)) end,
+    read_secret = file.read, sha1 = function(bytes) return crypto.hex(crypto.sha1(bytes)) end,
   })
   if not document then
     return nil, list

@@ -2,6 +2,7 @@
 -- entity by entity. Exit code 0 when nothing does, else 2.
 -- Invariant: values of credentials, and of fields that are named like secrets, are not printed.
 
+local file = require "moongate.util.file"
 local json = require "moongate.util.json_encode"
 local cjson = require "moongate.cjson"
 
@@ -10,10 +11,7 @@ local FACTS = { format = true }
 local SECRET = { credentials = true, certificates = true }
 
 local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return cjson.decode(text)
+  return cjson.decode((assert(file.read(path))))
 end
 
 local SECRET_WORDS = { "secret", "password", "token", "key", "header_value", "param_value", "credential" }

@@ -3,6 +3,7 @@
 
 local bundle = require "moongate.remote.bundle"
 local crypto = require "moongate.abi.crypto"
+local file = require "moongate.util.file"
 local node = require "moongate.abi.node"
 local store = require "moongate.remote.store"
 
@@ -15,16 +16,6 @@ local function fail(code, text)
   return code
 end
 
-local function read_file(path)
-  local file, why = io.open(path, "rb")
-  if not file then
-    return nil, why
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 local function is_config(name)
   return name:sub(1, 1) ~= "." and name ~= "gateway.yaml"
     and (name:find("%.ya?ml$") or name:find("%.json$")) ~= nil
@@ -32,7 +23,7 @@ end
 
 -- Adds a file under its name in the bundle. true; nil, why.
 local function add_file(files, path, name)
-  local text, why = read_file(path)
+  local text, why = file.read(path)
   if not text then
     return nil, why
   elseif files[name] then
@@ -98,7 +89,7 @@ local function pack(paths, key_path)
     return text, why
   end
   local key, signature
-  key, why = read_file(key_path)
+  key, why = file.read(key_path)
   if key then
     signature, why = crypto.sign_ed25519(key, text)
   end

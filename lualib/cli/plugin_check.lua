@@ -3,6 +3,7 @@
 -- Invariant: every finding names a file, a line where there is one, and what to do.
 
 local check = require "moongate.config.check"
+local cures = require "moongate.config.cures"
 local handlers = require "moongate.runloop.handlers"
 local host = require "moongate.spec.host"
 local lfs = require "lfs"
@@ -221,22 +222,6 @@ end
 
 -- ---- handler and schema ----
 
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local previous = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      previous, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, previous + cost)
-    end
-  end
-  return row[#b]
-end
-
 local function check_phases(found, file, handler)
   local has = false
   for name, value in pairs(handler) do
@@ -246,7 +231,7 @@ local function check_phases(found, file, handler)
         found:add("warning", file, nil, ("phase %s never runs: %s"):format(name, FOREIGN_PHASES[name]))
       elseif not PHASES[name] then
         for phase in pairs(PHASES) do
-          if distance(name, phase) <= 2 then
+          if cures.distance(name, phase) <= 2 then
             found:add("warning", file, nil, ("'%s' is no phase: did you mean '%s'?"):format(name, phase))
           end
         end

@@ -4,6 +4,7 @@
 
 local M = {}
 
+--- How many letters must change to make one word of the other.
 local function distance(a, b)
   local row = {}
   for j = 0, #b do
@@ -20,6 +21,8 @@ local function distance(a, b)
   end
   return row[#b]
 end
+
+M.distance = distance
 
 --- The name of `names` closest to `wanted`, when it is close enough to be a slip of the pen.
 function M.closest(wanted, names)

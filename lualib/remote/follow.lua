@@ -4,6 +4,7 @@
 
 local bundle = require "moongate.remote.bundle"
 local crypto = require "moongate.abi.crypto"
+local file = require "moongate.util.file"
 local node = require "moongate.abi.node"
 local redis = require "moongate.redis.client"
 local stats = require "moongate.abi.stats"
@@ -225,11 +226,10 @@ local function add_key(source)
   if path == "" then
     return true
   end
-  local file, why = io.open(path)
-  if file then
-    source.public_key = crypto.public_key(file:read("*a"))
+  local text, why = file.read(path)
+  if text then
+    source.public_key = crypto.public_key(text)
     why = path .. " holds no public key in PEM"
-    file:close()
   end
   return source.public_key and true, "config_redis_public_key: " .. tostring(why)
 end

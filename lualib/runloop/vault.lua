@@ -2,6 +2,7 @@
 -- environment and files, and vault entities over them. Resolved once, when a configuration is materialised.
 -- Not a secret store; nothing is cached here.
 
+local file = require "moongate.util.file"
 local json = require "moongate.abi.json"
 local route = require "moongate.abi.route"
 local secret_file = require "moongate.util.secret_file"
@@ -103,13 +104,7 @@ local function read_file(path)
   if known then
     return known
   end
-  local file, err = io.open(path, "rb")
-  if not file then
-    return nil, err
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
+  return file.read(path)
 end
 
 -- The secret's text, or nil, why.

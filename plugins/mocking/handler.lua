@@ -2,6 +2,7 @@
 -- Not the reading of specifications (lualib/openapi).
 -- Invariant: specifications are read and parsed when a configuration comes into use, never in a request.
 
+local file = require "moongate.util.file"
 local json = require "moongate.pdk.json"
 local request = require "moongate.abi.request"
 local response = require "moongate.abi.response"
@@ -32,13 +33,7 @@ local function text_of(conf)
   if conf.api_specification then
     return conf.api_specification
   end
-  local file, err = io.open(conf.api_specification_filename, "r")
-  if not file then
-    return nil, err
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
+  return file.read(conf.api_specification_filename)
 end
 
 local function load_spec(conf)

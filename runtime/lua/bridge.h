@@ -253,6 +253,9 @@ extern const luaL_Reg native_request[], native_respond[], native_node[], native_
     native_regex[], native_entity[], native_co[], native_file[], native_ai[], native_upstream[],
     native_dns[], native_volume[], native_guard[], native_admin[], native_pipe[],
     native_body_file[];
+// Makes the metatable of a userdata type. methods: NULL-terminated list of lists; gc: its __gc.
+void bridge_open_type(lua_State *L, const char *name, lua_CFunction gc,
+                      const luaL_Reg *const *methods);
 void socket_open_types(lua_State *L);
 void udp_open_type(lua_State *L);
 void pipe_open_type(lua_State *L);

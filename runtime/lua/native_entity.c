@@ -93,6 +93,17 @@ static entity_text_t text_of(const generation_t *g, kind_t kind, uint32_t i)
     UNREACHABLE("a kind of entity");
 }
 
+// Arguments 1 and 2: kind and index. False when there is no such entity.
+static bool arg_entity(lua_State *L, const generation_t *g, kind_t *kind, uint32_t *i)
+{
+    *kind = arg_kind(L, 1);
+    lua_Number index = luaL_checknumber(L, 2);
+    if (!(index >= 0 && index < count_of(g, *kind)))
+        return false;
+    *i = (uint32_t)index;
+    return true;
+}
+
 static int l_entity_count(lua_State *L)
 {
     lua_pushnumber(L, count_of(check_generation(L), arg_kind(L, 1)));
@@ -103,11 +114,10 @@ static int l_entity_count(lua_State *L)
 static int l_entity(lua_State *L)
 {
     const generation_t *g = check_generation(L);
-    kind_t kind = arg_kind(L, 1);
-    lua_Number index = luaL_checknumber(L, 2);
-    if (!(index >= 0 && index < count_of(g, kind)))
+    kind_t kind;
+    uint32_t i;
+    if (!arg_entity(L, g, &kind, &i))
         return 0;
-    uint32_t i = (uint32_t)index;
     push_str(L, text_of(g, kind, i).json);
     if (kind != KIND_CREDENTIAL)
         return 1;
@@ -242,11 +252,10 @@ static int l_entity_list(lua_State *L)
 static int l_entity_id(lua_State *L)
 {
     const generation_t *g = check_generation(L);
-    kind_t kind = arg_kind(L, 1);
-    lua_Number index = luaL_checknumber(L, 2);
-    if (!(index >= 0 && index < count_of(g, kind)))
+    kind_t kind;
+    uint32_t i;
+    if (!arg_entity(L, g, &kind, &i))
         return 0;
-    uint32_t i = (uint32_t)index;
     push_str(L, text_of(g, kind, i).id);
     if (kind != KIND_CREDENTIAL)
         return 1;

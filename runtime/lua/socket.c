@@ -431,25 +431,10 @@ static const luaL_Reg METHODS[] = {
     {NULL, NULL},
 };
 
-static void add_methods(lua_State *L, const luaL_Reg *m)
-{
-    for (; m->name; m++) {
-        lua_pushcfunction(L, m->func);
-        lua_setfield(L, -2, m->name);
-    }
-}
-
 void socket_open_types(lua_State *L)
 {
-    luaL_newmetatable(L, TCP_TYPE);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    add_methods(L, METHODS);
-    add_methods(L, csock_read_methods);
-    add_methods(L, csock_tls_methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    const luaL_Reg *const LISTS[] = {METHODS, csock_read_methods, csock_tls_methods, NULL};
+    bridge_open_type(L, TCP_TYPE, l_gc, LISTS);
 }
 
 const luaL_Reg native_socket[] = {{"tcp", l_tcp}, {NULL, NULL}};

@@ -273,16 +273,8 @@ static const luaL_Reg METHODS[] = {
 
 void udp_open_type(lua_State *L)
 {
-    luaL_newmetatable(L, UDP_TYPE);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    for (const luaL_Reg *m = METHODS; m->name; m++) {
-        lua_pushcfunction(L, m->func);
-        lua_setfield(L, -2, m->name);
-    }
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    static const luaL_Reg *const LISTS[] = {METHODS, NULL};
+    bridge_open_type(L, UDP_TYPE, l_gc, LISTS);
 }
 
 const luaL_Reg native_udp[] = {{"udp", l_udp}, {NULL, NULL}};

@@ -39,7 +39,9 @@ __attribute__((used)) static const struct {
     double (*shared)(void);
     int32_t (*ai)(const void *plan, uint32_t *flags);
     uint32_t *(*guard)(void);
-} ffi_files = {mg_state, mg_json_open, mg_now, mg_ai_apply, mg_plugin_running};
+    int32_t (*identity)(void);
+} ffi_files = {mg_state,    mg_json_open,      mg_now,
+               mg_ai_apply, mg_plugin_running, mg_identity_clear};
 
 static void add_functions(lua_State *L, const luaL_Reg *list)
 {
@@ -47,6 +49,20 @@ static void add_functions(lua_State *L, const luaL_Reg *list)
         lua_pushcfunction(L, list->func);
         lua_setfield(L, -2, list->name);
     }
+}
+
+void bridge_open_type(lua_State *L, const char *name, lua_CFunction gc,
+                      const luaL_Reg *const *methods)
+{
+    bool fresh = luaL_newmetatable(L, name);
+    ASSERT(fresh, "a type is opened once in a state");
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_newtable(L);
+    for (; *methods; methods++)
+        add_functions(L, *methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
 }
 
 static int open_native(lua_State *L)
